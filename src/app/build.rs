@@ -1,0 +1,103 @@
+//! From a configuration to a process that is ready to run.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{Config, Drain as DrainConfig};
+use crate::listen::config::Limits;
+use crate::listen::metrics::ListenMetrics;
+use crate::net::address::Address;
+use crate::proxy::drain::{DrainSignal, channel};
+use crate::proxy::metrics::ProxyMetrics;
+use crate::proxy::{Drain, Proxy};
+use crate::telemetry::metrics::Metrics;
+use crate::tls::{self, TlsError};
+use crate::upstream::Upstream;
+use crate::upstream::metrics::Families;
+
+pub struct App {
+    pub(super) metrics: Metrics,
+    pub(super) admin: TcpListener,
+    pub(super) plain: Vec<TcpListener>,
+    pub(super) tls: Vec<(TcpListener, Arc<ServerConfig>)>,
+    /// One per thread of the data path.
+    pub(super) proxies: Vec<Arc<Proxy>>,
+    pub(super) listen_metrics: ListenMetrics,
+    pub(super) limits: Limits,
+    pub(super) drain: Drain,
+    pub(super) drain_signal: DrainSignal,
+    pub(super) drain_config: DrainConfig,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {url}: {source}")]
+    Listen { url: Address, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl App {
+    /// Binds every listener and reads every certificate. Connections to the cluster will be
+    /// made on `control`.
+    pub fn build(config: Config, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
+        let Config { listen, upstream, proxy, drain: drain_config, threads, admin, log: _ } = config;
+        let metrics = Metrics::new();
+        let (drain_signal, drain) = channel(drain_config.stream_jitter);
+        let (families, proxy_metrics) = (Families::new(&metrics), ProxyMetrics::new(&metrics));
+        let proxies = (0..threads)
+            .map(|_| {
+                let upstream = Upstream::try_new(&upstream, &families, control.clone())?;
+                Ok(Proxy::new(&proxy, upstream, drain.clone(), proxy_metrics.clone()))
+            })
+            .collect::<Result<_, TlsError>>()?;
+        let (mut plain, mut tls) = (Vec::new(), Vec::new());
+        for listener in &listen.listeners {
+            let socket = bind(&listener.url)?;
+            match &listener.tls {
+                None => plain.push(socket),
+                Some(identity) => tls.push((socket, tls::server::config(identity)?)),
+            }
+        }
+        Ok(Self {
+            admin: bind(&admin)?,
+            listen_metrics: ListenMetrics::new(&metrics),
+            limits: listen.limits,
+            metrics,
+            plain,
+            tls,
+            proxies,
+            drain,
+            drain_signal,
+            drain_config,
+        })
+    }
+}
+
+fn bind(url: &Address) -> Result<TcpListener, StartError> {
+    let fail = |source| StartError::Listen { url: url.clone(), source };
+    let address = (url.host.as_str(), url.port)
+        .to_socket_addrs()
+        .map_err(fail)?
+        .next()
+        .ok_or_else(|| fail(io::Error::other("the name has no address")))?;
+    let listener = listen(address).map_err(fail)?;
+    tracing::info!(%url, address = ?listener.local_addr().ok(), "listening");
+    Ok(listener)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A node's clients may all come back in the same second.
+const BACKLOG: i32 = 4096;

@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Overrides;
+
+/// The per-node etcd agent: applications talk to 127.0.0.1:2379 as if etcd ran there.
+#[derive(Debug, Parser)]
+#[command(name = "etcdlet", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answers clients on behalf of the cluster; the default.
+    Run(Run),
+    /// Prints the version.
+    Version,
+}
+
+impl Cli {
+    /// What to do; `run` when nothing is named.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Run(self.run))
+    }
+}
+
+/// Every flag is also a variable of the environment and a key of the file; a flag wins over
+/// the environment, the environment over the file.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Configuration file (YAML).
+    #[arg(long, env = "ETCDLET_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where clients connect: http://HOST:PORT or https://HOST:PORT.
+    #[arg(long, env = "ETCDLET_LISTEN_CLIENT_URLS", value_delimiter = ',', value_name = "URL,...")]
+    listen_client_urls: Option<Vec<String>>,
+    /// Certificate shown to clients of https listeners.
+    #[arg(long, env = "ETCDLET_CERT_FILE", value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+    /// Key of --cert-file.
+    #[arg(long, env = "ETCDLET_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The etcd cluster, with or without scheme.
+    #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
+    endpoints: Option<Vec<String>>,
+    /// CA that signed the cluster's certificates; without it the system's store is trusted.
+    #[arg(long, env = "ETCDLET_CACERT", value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Certificate shown to the cluster.
+    #[arg(long, env = "ETCDLET_CERT", value_name = "FILE")]
+    cert: Option<PathBuf>,
+    /// Key of --cert.
+    #[arg(long, env = "ETCDLET_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Where metrics are served.
+    #[arg(long, env = "ETCDLET_ADMIN_URL", value_name = "URL")]
+    admin_url: Option<String>,
+    /// Threads of the data path.
+    #[arg(long, env = "ETCDLET_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// error, warn, info or debug.
+    #[arg(long, env = "ETCDLET_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// json or text.
+    #[arg(long, env = "ETCDLET_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl Run {
+    /// The file, and what wins over it.
+    pub fn into_parts(self) -> (Option<PathBuf>, Overrides) {
+        let Self {
+            config,
+            listen_client_urls,
+            cert_file,
+            key_file,
+            endpoints,
+            cacert,
+            cert,
+            key,
+            admin_url,
+            threads,
+            log_level,
+            log_format,
+        } = self;
+        let overrides = Overrides {
+            listen_client_urls,
+            cert_file,
+            key_file,
+            endpoints,
+            cacert,
+            cert,
+            key,
+            admin_url,
+            threads: threads.map(usize::from),
+            log_level,
+            log_format,
+        };
+        (config, overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default() {
+        for line in
+            [["etcdlet", "--endpoints", "a:1,b:2"].as_slice(), &["etcdlet", "run", "--endpoints", "a:1,b:2"]]
+        {
+            let Command::Run(run) = Cli::parse_from(line).command() else { panic!("not run: {line:?}") };
+            let (_, overrides) = run.into_parts();
+            assert_eq!(overrides.endpoints.unwrap(), ["a:1", "b:2"]);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Every default, with its reason.
+
+use std::time::Duration;
+
+/// Where etcd's own clients look when they are told nothing.
+pub(super) const LISTEN: &str = "http://127.0.0.1:2379";
+
+/// Next to etcd's ports, and on loopback, because it answers anybody.
+pub(super) const ADMIN: &str = "http://127.0.0.1:9379";
+
+/// One core forwards about 50,000 calls a second, more than a cluster answers; every further
+/// thread costs its own connections to the cluster.
+pub(super) const THREADS: usize = 1;
+
+/// Far more than a node has clients; each costs about 30 KiB.
+pub(super) const CONNECTIONS: usize = 10_000;
+
+/// etcd allows as many as it can count, and a client library opens one per watch group.
+pub(super) const STREAMS_PER_CONNECTION: u32 = 65_536;
+
+/// etcd refuses requests of more than 1.5 MiB by default, so that larger ones are rare.
+pub(super) const RETRY_BUFFER: u64 = 2 << 20;
+
+/// 32 requests of the largest size at once.
+pub(super) const RETRY_BUFFER_TOTAL: u64 = 64 << 20;
+
+/// What etcd's gRPC server accepts.
+pub(super) const HEADER_LIST: u64 = 16 << 20;
+
+/// A client that needs longer for its first bytes is not a client.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Covers one lost SYN, which is sent again after a second.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Less than the 30 s that Kubernetes gives a pod, more than the 7 s that etcd gives a call.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Spreads the return of a node's watches without holding up its restart.
+pub(super) const STREAM_JITTER: Duration = Duration::from_secs(2);

@@ -1,0 +1,346 @@
+//! From the file and the overrides to a checked configuration.
+
+use std::path::{Path, PathBuf};
+
+use super::section::Section;
+use super::{Config, ConfigErrors, Drain, Overrides, defaults, yaml};
+use crate::listen::config::{Limits, Listener};
+use crate::net::address::Address;
+use crate::telemetry::log;
+use crate::tls::{self, Identity};
+use crate::{listen, proxy, upstream};
+
+/// Reads the file, if there is one, and applies the overrides. Finds every error at once.
+pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigErrors> {
+    let text = match file {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))?,
+    };
+    let name = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
+    let root = yaml::parse(&text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
+    let mut errors = Vec::new();
+    let config = resolve(Section::root(root, &mut errors), overrides, &mut errors);
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        _ => Err(ConfigErrors(errors)),
+    }
+}
+
+/// `None` only together with an error.
+fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
+    let mut limits = root.section("limits", errors);
+    let listen_limits = Limits {
+        connections: limits.count("connections", errors).unwrap_or(defaults::CONNECTIONS),
+        streams_per_connection: limits
+            .count("streams-per-connection", errors)
+            .unwrap_or(defaults::STREAMS_PER_CONNECTION),
+        header_list: size(&mut limits, "header-list-bytes", defaults::HEADER_LIST, errors),
+        handshake_timeout: limits
+            .duration("handshake-timeout", errors)
+            .unwrap_or(defaults::HANDSHAKE_TIMEOUT),
+    };
+    let proxy = proxy::Config {
+        retry_buffer: size(&mut limits, "retry-buffer-bytes", defaults::RETRY_BUFFER, errors),
+        retry_buffer_total: size(
+            &mut limits,
+            "retry-buffer-total-bytes",
+            defaults::RETRY_BUFFER_TOTAL,
+            errors,
+        ),
+    };
+    limits.finish(errors);
+    let mut drain = root.section("drain", errors);
+    let drain_config = Drain {
+        timeout: drain.duration("timeout", errors).unwrap_or(defaults::DRAIN_TIMEOUT),
+        stream_jitter: drain.duration("stream-jitter", errors).unwrap_or(defaults::STREAM_JITTER),
+    };
+    drain.finish(errors);
+    let listeners = listeners(&mut root, overrides, errors);
+    let upstream = upstream(&mut root, overrides, errors);
+    let threads = root.count("threads", errors);
+    let admin = admin(&mut root, overrides, errors);
+    let log = log(&mut root, overrides, errors);
+    root.finish(errors);
+    let config = Config {
+        listen: listen::Config { listeners, limits: listen_limits },
+        upstream: upstream?,
+        proxy,
+        drain: drain_config,
+        threads: overrides.threads.or(threads).unwrap_or(defaults::THREADS).max(1),
+        admin: admin?,
+        log: log?,
+    };
+    refuse_loops(&config, errors);
+    Some(config)
+}
+
+/// A size that must fit the number type of its use.
+fn size<T: TryFrom<u64>>(section: &mut Section, key: &str, default: u64, errors: &mut Vec<String>) -> T {
+    let bytes = section.bytes(key, errors).unwrap_or(default);
+    T::try_from(bytes).unwrap_or_else(|_| {
+        errors.push(format!("{}: {bytes} bytes are too many", section.path_of(key)));
+        T::try_from(default).ok().expect("defaults fit")
+    })
+}
+
+fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Vec<Listener> {
+    let mut listeners = Vec::new();
+    for mut section in root.sections("listen", errors).unwrap_or_default() {
+        let path = section.path_of("url");
+        let url = match section.text("url", errors) {
+            Some(text) => address(&path, &text, errors),
+            None => {
+                errors.push(format!("{path}: missing"));
+                None
+            }
+        };
+        let tls_path = section.path_of("tls");
+        let mut tls = section.section("tls", errors);
+        let pair = pair(tls.path("cert-file", errors), tls.path("key-file", errors), &tls_path, errors);
+        tls.finish(errors);
+        section.finish(errors);
+        listeners.extend(url.and_then(|url| listener(url, pair, &tls_path, errors)));
+    }
+    if let Some(urls) = &overrides.listen_client_urls {
+        const FLAG: &str = "--listen-client-urls";
+        let pair =
+            pair(overrides.cert_file.clone(), overrides.key_file.clone(), "--cert-file, --key-file", errors);
+        listeners = urls
+            .iter()
+            .filter_map(|url| {
+                let url = address(FLAG, url, errors)?;
+                let pair = pair.clone().filter(|_| url.tls);
+                listener(url, pair, "--cert-file, --key-file", errors)
+            })
+            .collect();
+    }
+    if listeners.is_empty() && errors.is_empty() {
+        listeners.extend(address("listen", defaults::LISTEN, errors).map(|url| Listener { url, tls: None }));
+    }
+    listeners
+}
+
+fn listener(url: Address, tls: Option<Identity>, at: &str, errors: &mut Vec<String>) -> Option<Listener> {
+    match (url.tls, &tls) {
+        (true, None) => errors.push(format!("{at}: {url} needs a certificate and its key")),
+        (false, Some(_)) => errors.push(format!("{at}: {url} is not https")),
+        (true, Some(_)) | (false, None) => return Some(Listener { url, tls }),
+    }
+    None
+}
+
+fn upstream(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<upstream::Config> {
+    let mut section = root.section("upstream", errors);
+    let path = section.path_of("endpoints");
+    let from_file = section.texts("endpoints", errors);
+    let (path, texts) = match &overrides.endpoints {
+        Some(endpoints) => ("--endpoints".to_owned(), Some(endpoints.clone())),
+        None => (path, from_file),
+    };
+    let connect_timeout = section.duration("connect-timeout", errors).unwrap_or(defaults::CONNECT_TIMEOUT);
+    let mut tls = section.section("tls", errors);
+    let cacert = tls.path("cacert", errors);
+    let (cert, key) = (tls.path("cert", errors), tls.path("key", errors));
+    let server_name = tls.text("server-name", errors);
+    tls.finish(errors);
+    section.finish(errors);
+    let identity = pair(
+        overrides.cert.clone().or(cert),
+        overrides.key.clone().or(key),
+        "upstream.tls (--cert, --key)",
+        errors,
+    );
+    let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
+        errors.push(format!("{path}: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)"));
+        return None;
+    };
+    let endpoints = texts.iter().filter_map(|text| address(&path, text, errors)).collect();
+    let tls = tls::client::Config { cacert: overrides.cacert.clone().or(cacert), identity, server_name };
+    Some(upstream::Config { endpoints, tls, connect_timeout })
+}
+
+fn pair(cert: Option<PathBuf>, key: Option<PathBuf>, at: &str, errors: &mut Vec<String>) -> Option<Identity> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Some(Identity { cert, key }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            errors.push(format!("{at}: a certificate and its key go together"));
+            None
+        }
+    }
+}
+
+fn admin(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Address> {
+    let mut section = root.section("admin", errors);
+    let path = section.path_of("url");
+    let url = section.text("url", errors);
+    section.finish(errors);
+    let url = overrides.admin_url.clone().or(url).unwrap_or_else(|| defaults::ADMIN.to_owned());
+    let address = address(&path, &url, errors)?;
+    if address.tls {
+        errors.push(format!("{path}: the admin port speaks http only"));
+        return None;
+    }
+    Some(address)
+}
+
+fn log(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<log::Config> {
+    let mut section = root.section("log", errors);
+    let level = section.text("level", errors);
+    let format = section.text("format", errors);
+    section.finish(errors);
+    let level = overrides.log_level.clone().or(level);
+    let format = overrides.log_format.clone().or(format);
+    let level = match level.as_deref() {
+        Some("error") => tracing::Level::ERROR,
+        Some("warn") => tracing::Level::WARN,
+        None | Some("info") => tracing::Level::INFO,
+        Some("debug") => tracing::Level::DEBUG,
+        Some(other) => {
+            errors.push(format!("log.level: expected error, warn, info or debug, found {other:?}"));
+            return None;
+        }
+    };
+    let format = match format.as_deref() {
+        None | Some("json") => log::Format::Json,
+        Some("text") => log::Format::Text,
+        Some(other) => {
+            errors.push(format!("log.format: expected json or text, found {other:?}"));
+            return None;
+        }
+    };
+    Some(log::Config { level, format })
+}
+
+fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Option<Address> {
+    match text.trim().parse() {
+        Ok(address) => Some(address),
+        Err(error) => {
+            errors.push(format!("{path}: {text:?}: {error}"));
+            None
+        }
+    }
+}
+
+fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
+    for endpoint in &config.upstream.endpoints {
+        for listener in &config.listen.listeners {
+            if endpoint.is_served_by(&listener.url) {
+                errors.push(format!("upstream.endpoints: {endpoint} is this etcdlet's own listener"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn read(text: &str, overrides: &Overrides) -> Result<Config, Vec<String>> {
+        let mut errors = Vec::new();
+        let config = resolve(Section::root(yaml::parse(text).unwrap(), &mut errors), overrides, &mut errors);
+        if errors.is_empty() { Ok(config.unwrap()) } else { Err(errors) }
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        read(text, &Overrides::default()).unwrap_err()
+    }
+
+    #[test]
+    fn a_file_with_every_key_is_read() {
+        let text = "
+listen:
+  - url: http://127.0.0.1:2379
+  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}}
+upstream:
+  endpoints: [10.0.0.1:2379, 'https://b:2379']
+  connect-timeout: 1s
+  tls: {cacert: ca, cert: c, key: k, server-name: etcd}
+limits:
+  connections: 5
+  streams-per-connection: 6
+  retry-buffer-bytes: 1MiB
+  retry-buffer-total-bytes: 8MiB
+  header-list-bytes: 64KiB
+  handshake-timeout: 2s
+drain: {timeout: 3s, stream-jitter: 100ms}
+threads: 2
+admin: {url: 'http://127.0.0.1:1'}
+log: {level: warn, format: text}
+";
+        let config = read(text, &Overrides::default()).unwrap();
+        assert_eq!(config.listen.listeners.len(), 2);
+        assert_eq!(config.listen.listeners[1].tls.as_ref().unwrap().key, PathBuf::from("k"));
+        assert_eq!(config.upstream.endpoints[0].to_string(), "http://10.0.0.1:2379");
+        assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
+        assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));
+        assert_eq!(config.listen.limits.streams_per_connection, 6);
+        assert_eq!(config.proxy.retry_buffer, 1 << 20);
+        assert_eq!(config.drain.stream_jitter, Duration::from_millis(100));
+        assert_eq!((config.threads, config.admin.port), (2, 1));
+        assert_eq!(config.log.format, log::Format::Text);
+    }
+
+    #[test]
+    fn all_errors_are_reported_together_with_their_paths() {
+        let text = "
+listen:
+  - {url: 'https://0.0.0.0:2380'}
+  - {url: 'http://a:1', colour: red}
+upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv: example.com}
+limits: {connections: -1}
+member: {name: m}
+log: {level: loud}
+";
+        assert_eq!(
+            errors(text),
+            [
+                "limits.connections: expected a positive whole number, found \"-1\"",
+                "listen[0].tls: https://0.0.0.0:2380 needs a certificate and its key",
+                "listen[1].colour: unknown key",
+                "upstream.connect-timeout: expected a time such as 5s, found \"soon\"",
+                "upstream.discovery-srv: unknown key",
+                "upstream.endpoints: \"a:b\": \"b\" is not a port",
+                "log.level: expected error, warn, info or debug, found \"loud\"",
+                "member: unknown key",
+            ]
+        );
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let overrides = Overrides {
+            endpoints: Some(vec!["http://flag:1".into()]),
+            listen_client_urls: Some(vec!["http://127.0.0.1:7".into()]),
+            threads: Some(4),
+            ..Overrides::default()
+        };
+        let text = "{listen: [{url: 'http://127.0.0.1:8'}], upstream: {endpoints: ['file:1']}, threads: 2}";
+        let config = read(text, &overrides).unwrap();
+        assert_eq!(config.upstream.endpoints[0].host, "flag");
+        assert_eq!(config.listen.listeners[0].url.port, 7);
+        assert_eq!(config.threads, 4);
+    }
+
+    #[test]
+    fn without_endpoints_the_error_says_what_to_give() {
+        let errors = errors("");
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].contains("--endpoints http://HOST:2379"), "{errors:?}");
+    }
+
+    #[test]
+    fn an_endpoint_that_is_the_listener_is_refused() {
+        let errors = errors("upstream: {endpoints: ['localhost:2379']}");
+        assert_eq!(errors, ["upstream.endpoints: http://localhost:2379 is this etcdlet's own listener"]);
+    }
+
+    #[test]
+    fn a_wrong_shape_is_an_error_with_its_path() {
+        assert_eq!(errors("- a")[0], "the file: expected a mapping, found a list");
+        assert_eq!(errors("upstream: 5")[0], "upstream: expected a mapping, found a number or boolean");
+        assert_eq!(errors("listen: {url: a}")[0], "listen: expected a list, found a mapping");
+    }
+}

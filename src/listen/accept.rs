@@ -1,0 +1,151 @@
+//! Accepting connections.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use super::config::Limits;
+use super::conn::{self, Context, Counted};
+use super::metrics::ListenMetrics;
+use crate::net::socket::{Socket, tune};
+use crate::net::transport::{Parked, Transport};
+use crate::proxy::{Drain, Proxy};
+
+/// Accepts and serves on one thread of the data path.
+pub struct Acceptor {
+    context: Arc<Context>,
+    /// One permit a connection, shared by all threads.
+    room: Arc<Semaphore>,
+    /// Cloned by every connection; the receiver ends when the last one is gone.
+    open: mpsc::Sender<()>,
+}
+
+impl Acceptor {
+    pub fn new(
+        proxy: Arc<Proxy>,
+        limits: Limits,
+        drain: Drain,
+        metrics: ListenMetrics,
+        room: Arc<Semaphore>,
+        open: mpsc::Sender<()>,
+    ) -> Self {
+        Self { context: Arc::new(Context { proxy, limits, drain, metrics }), room, open }
+    }
+
+    /// Accepts plain connections until the drain begins.
+    pub async fn run(&self, listener: TcpListener) {
+        let drain = self.context.drain.clone();
+        tokio::select! {
+            () = drain.begun() => {}
+            never = accept_all(&listener, &self.context.metrics, &self.room, |stream, permit| {
+                let transport = Transport::plain(Socket::gathering(stream, self.context.metrics.traffic.clone()));
+                self.spawn(transport, permit);
+            }) => match never {},
+        }
+    }
+
+    /// Serves connections whose TLS was set up elsewhere, until their source ends.
+    pub async fn run_parked(&self, mut parked: mpsc::Receiver<Handover>) {
+        while let Some((connection, permit)) = parked.recv().await {
+            match connection.attach(self.context.metrics.traffic.clone()) {
+                Ok(transport) => self.spawn(transport, permit),
+                Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
+            }
+        }
+    }
+
+    fn spawn(&self, transport: Transport, permit: OwnedSemaphorePermit) {
+        let (context, open) = (self.context.clone(), self.open.clone());
+        tokio::spawn(async move {
+            let _held = (permit, open, Counted::new(&context.metrics.connections));
+            conn::serve(transport, context).await;
+        });
+    }
+}
+
+/// A connection ready for the data path, with its place in the limit.
+pub type Handover = (Parked, OwnedSemaphorePermit);
+
+/// Accepts TLS connections on the control runtime and hands them to the threads in turn.
+pub struct TlsListener {
+    pub listener: TcpListener,
+    pub config: Arc<ServerConfig>,
+    pub handshake_timeout: Duration,
+    pub metrics: ListenMetrics,
+    pub room: Arc<Semaphore>,
+    pub drain: Drain,
+}
+
+impl TlsListener {
+    pub async fn run(self, threads: Vec<mpsc::Sender<Handover>>) {
+        let acceptor = TlsAcceptor::from(self.config);
+        let mut next = 0;
+        tokio::select! {
+            () = self.drain.begun() => {}
+            never = accept_all(&self.listener, &self.metrics, &self.room, |stream, permit| {
+                next = (next + 1) % threads.len();
+                let (thread, metrics) = (threads[next].clone(), self.metrics.clone());
+                let handshake = acceptor.accept(Socket::direct(stream));
+                let limit = self.handshake_timeout;
+                tokio::spawn(async move {
+                    match tokio::time::timeout(limit, handshake).await {
+                        Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
+                            // An error means that the thread is draining: the connection closes.
+                            Ok(parked) => drop(thread.send((parked, permit)).await),
+                            Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
+                        },
+                        Ok(Err(error)) => {
+                            tracing::debug!(%error, "TLS handshake failed");
+                            metrics.on_refused("tls");
+                        }
+                        Err(_elapsed) => metrics.on_refused("timeout"),
+                    }
+                });
+            }) => match never {},
+        }
+    }
+}
+
+async fn accept_all(
+    listener: &TcpListener,
+    metrics: &ListenMetrics,
+    room: &Arc<Semaphore>,
+    mut serve: impl FnMut(TcpStream, OwnedSemaphorePermit),
+) -> std::convert::Infallible {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                metrics.accepted.inc();
+                // Waiting instead would leave clients in the backlog without a word.
+                let Ok(permit) = room.clone().try_acquire_owned() else {
+                    metrics.on_refused("limit");
+                    continue;
+                };
+                if tune(&stream).is_ok() {
+                    serve(stream, permit);
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                // Out of files or memory: others must finish first.
+                tracing::error!(%error, "no connection can be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Errors of a connection that ended before it was accepted (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,131 @@
+//! One client connection from its first byte to its last.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::IntGauge;
+
+use super::config::Limits;
+use super::metrics::ListenMetrics;
+use super::sniff::{Protocol, sniff};
+use crate::api;
+use crate::net::transport::Transport;
+use crate::proxy::{Drain, Proxy};
+
+/// What every connection of a thread shares.
+pub(super) struct Context {
+    pub proxy: Arc<Proxy>,
+    pub limits: Limits,
+    pub drain: Drain,
+    pub metrics: ListenMetrics,
+}
+
+/// Serves a connection until its client leaves, or until a drain has let its calls finish.
+pub(super) async fn serve(mut transport: Transport, context: Arc<Context>) {
+    let sniffed = tokio::select! {
+        sniffed = tokio::time::timeout(context.limits.handshake_timeout, sniff(&mut transport)) => sniffed,
+        () = context.drain.begun() => return,
+    };
+    match sniffed {
+        Ok(Ok(Some(Protocol::H1))) => serve_h1(transport, context).await,
+        Ok(Ok(Some(Protocol::H2))) => serve_h2(transport, context).await,
+        Ok(Ok(None) | Err(_)) => {}
+        Err(_elapsed) => context.metrics.on_refused("timeout"),
+    }
+}
+
+async fn serve_h2(transport: Transport, context: Arc<Context>) {
+    let limits = &context.limits;
+    let handshake = h2::server::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_header_list_size(limits.header_list)
+        // What our own answers reset is not the client's doing.
+        .max_local_error_reset_streams(None)
+        .handshake::<_, Bytes>(transport);
+    let mut connection = match tokio::time::timeout(limits.handshake_timeout, handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "HTTP/2 handshake failed");
+            return context.metrics.on_refused("protocol");
+        }
+        Err(_elapsed) => return context.metrics.on_refused("timeout"),
+    };
+    let mut drain = pin!(context.drain.begun());
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let context = context.clone();
+                    tokio::spawn(async move {
+                        let _open = Counted::new(&context.metrics.streams);
+                        api::grpc::serve(request, respond, &context.proxy).await;
+                    });
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "HTTP/2 connection ended");
+                    return;
+                }
+                None => return,
+            },
+            () = &mut drain, if !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn serve_h1(transport: Transport, context: Arc<Context>) {
+    let service =
+        service_fn(|request| async { Ok::<_, Infallible>(api::http::serve(request, &context.proxy).await) });
+    let mut connection = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(context.limits.handshake_timeout)
+            .preserve_header_case(true)
+            .auto_date_header(false)
+            .half_close(true)
+            .serve_connection(TokioIo::new(transport), service)
+    );
+    let outcome = tokio::select! {
+        biased;
+        outcome = connection.as_mut() => outcome,
+        () = context.drain.begun() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "HTTP/1.1 connection ended");
+    }
+}
+
+/// One in a gauge while it lives.
+pub(super) struct Counted(IntGauge);
+
+impl Counted {
+    pub fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Bytes of one request that may be on their way to a member that does not take them.
+const STREAM_WINDOW: u32 = 256 << 10;
+
+/// Room for 64 requests of one connection that wait for their members.
+const CONNECTION_WINDOW: u32 = 16 << 20;

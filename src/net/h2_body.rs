@@ -1,0 +1,125 @@
+//! Bodies of HTTP/2 streams: receiving one as a [`Body`], transmitting one with back-pressure.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
+use hyper::body::{Body as HttpBody, Frame};
+
+use crate::types::call::{Body, Broken};
+
+/// A received stream. Its flow-control window is given back as frames are taken.
+pub struct Received {
+    stream: RecvStream,
+    data_ended: bool,
+}
+
+impl Received {
+    pub fn new(stream: RecvStream) -> Self {
+        Self { stream, data_ended: false }
+    }
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if !self.data_ended {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(bytes)) => {
+                    // Fails only when the stream is already closed: then nobody needs room.
+                    let _closed = self.stream.flow_control().release_capacity(bytes.len());
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
+                None => self.data_ended = true,
+            }
+        }
+        match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
+            Err(error) => Poll::Ready(Some(Err(broken(&error)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
+/// How [`transmit`] ended before the end of the body.
+pub enum Stopped {
+    /// The body broke; the stream is still open.
+    Body(Broken),
+    /// The peer reset the stream or is gone.
+    Peer,
+}
+
+/// Sends `body` to the end. A frame is taken from `body` only when the peer's window has room,
+/// so that at most one frame waits here and a slow reader holds back its source.
+pub async fn transmit(body: &mut Body, stream: &mut SendStream<Bytes>) -> Result<(), Stopped> {
+    loop {
+        let frame = poll_fn(|cx| poll_next(body, stream, cx)).await?;
+        let Some(frame) = frame else {
+            return stream.send_data(Bytes::new(), true).map_err(|_| Stopped::Peer);
+        };
+        match frame.into_data() {
+            Ok(bytes) => {
+                let ended = body.is_end_stream();
+                stream.send_data(bytes, ended).map_err(|_| Stopped::Peer)?;
+                if ended {
+                    return Ok(());
+                }
+            }
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    return stream.send_trailers(trailers).map_err(|_| Stopped::Peer);
+                }
+            }
+        }
+    }
+}
+
+type Next = Result<Option<Frame<Bytes>>, Stopped>;
+
+fn poll_next(body: &mut Body, stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Next> {
+    if stream.capacity() == 0 {
+        stream.reserve_capacity(1);
+        // Polled even with capacity to spare, it also registers for what comes later.
+        while stream.capacity() == 0 {
+            match stream.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Stopped::Peer)),
+                Poll::Pending => return poll_peer(stream, cx),
+            }
+        }
+    }
+    match Pin::new(body).poll_frame(cx) {
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Stopped::Body(error))),
+        Poll::Ready(None) => Poll::Ready(Ok(None)),
+        Poll::Pending => poll_peer(stream, cx),
+    }
+}
+
+/// Pending until the peer resets the stream.
+fn poll_peer(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Next> {
+    stream.poll_reset(cx).map(|_| Err(Stopped::Peer))
+}
+
+pub fn broken(error: &h2::Error) -> Broken {
+    match error.reason() {
+        Some(reason) if error.is_reset() => Broken::Reset(reason.into()),
+        _ => Broken::Connection(error.to_string()),
+    }
+}
+
+/// Whether the peer says that it did not process the stream (RFC 9113, section 8.7).
+pub fn is_refused(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
+}

@@ -1,0 +1,19 @@
+//! Sockets as the data path wants them.
+//!
+//! ```text
+//!   h2 / hyper ──> Transport ──(TLS)──> Socket ──> buffer ──> flusher task ──> TCP
+//! ```
+//!
+//! HTTP/2 code writes HEADERS and DATA apart and flushes after each. [`socket::Socket`] takes
+//! all of these into one buffer and writes it once per pass of the scheduler, which halves the
+//! system calls of a forwarded call. It stands below TLS, so that records are gathered too.
+//!
+//! Invariants: bytes leave in the order in which they were written; a buffer never grows past
+//! its high-water mark plus one write; a frame is taken from one connection only when the other
+//! has room for it.
+
+pub mod address;
+pub mod h2_body;
+pub mod nofile;
+pub mod socket;
+pub mod transport;

@@ -1,0 +1,74 @@
+//! Which calls may go on: a call must not come back to where it has been.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::types::status::{Code, Status};
+
+/// Every etcdlet on the way of a call adds its own value.
+static HOP: HeaderName = HeaderName::from_static("etcdlet-hop");
+
+pub(super) struct Admission {
+    own: HeaderValue,
+}
+
+impl Admission {
+    pub fn new() -> Self {
+        let own = format!("{:016x}", process_id());
+        Self { own: HeaderValue::from_str(&own).expect("hexadecimal digits are visible ASCII") }
+    }
+
+    /// Marks the call, or refuses it: an endpoint leads back here.
+    pub fn admit(&self, metadata: &mut HeaderMap) -> Result<(), Status> {
+        let mut hops = 0;
+        for hop in metadata.get_all(&HOP) {
+            hops += 1;
+            if hop == self.own || hops >= HOPS_MAX {
+                tracing::error!(hops, "an endpoint of this etcdlet leads back to itself");
+                return Err(Status::new(
+                    Code::FailedPrecondition,
+                    "etcdlet: proxy loop: an endpoint leads back to this etcdlet",
+                ));
+            }
+        }
+        metadata.append(&HOP, self.own.clone());
+        Ok(())
+    }
+}
+
+/// One value for all threads of the process.
+fn process_id() -> u64 {
+    static ID: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *ID.get_or_init(|| fastrand::u64(..))
+}
+
+/// A chain longer than this is taken for a loop between processes that hide their marks.
+const HOPS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_passes_once_and_not_twice() {
+        let admission = Admission::new();
+        let mut metadata = HeaderMap::new();
+        assert_eq!(admission.admit(&mut metadata), Ok(()));
+        assert_eq!(metadata.get_all(&HOP).iter().count(), 1);
+        assert_eq!(admission.admit(&mut metadata).unwrap_err().code, Code::FailedPrecondition);
+    }
+
+    #[test]
+    fn a_chain_of_proxies_is_allowed_up_to_a_limit() {
+        let admission = Admission::new();
+        let mut metadata = HeaderMap::new();
+        for hop in 0..HOPS_MAX - 1 {
+            metadata.append(&HOP, HeaderValue::from(hop));
+        }
+        assert_eq!(admission.admit(&mut metadata), Ok(()));
+        let mut metadata = HeaderMap::new();
+        for hop in 0..HOPS_MAX {
+            metadata.append(&HOP, HeaderValue::from(hop));
+        }
+        assert!(admission.admit(&mut metadata).is_err());
+    }
+}

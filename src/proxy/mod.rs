@@ -1,0 +1,100 @@
+//! What happens to a call between the listener and the cluster.
+//!
+//! ```text
+//!   Call ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek, lane)
+//!        ─> upstream ─> settle (trailers, codes, metrics) ─> Reply
+//! ```
+//!
+//! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
+//! happens behind; a body is not decoded, except for a look at a few fields that choose a lane;
+//! `CANCELLED` and `DEADLINE_EXCEEDED` reach a client only when they are its own doing.
+
+mod admit;
+pub mod config;
+pub mod drain;
+mod identity;
+pub mod metrics;
+mod peek;
+mod read_ahead;
+mod route;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use config::Config;
+pub use drain::Drain;
+
+use crate::types::call::{Call, Reply};
+use crate::types::status::Status;
+use crate::upstream::Upstream;
+
+/// The whole path of a call. One per thread of the data path.
+pub struct Proxy {
+    admission: admit::Admission,
+    read_ahead: read_ahead::Budget,
+    upstream: Upstream,
+    drain: Drain,
+    metrics: metrics::ProxyMetrics,
+}
+
+impl Proxy {
+    pub fn new(
+        config: &Config,
+        upstream: Upstream,
+        drain: Drain,
+        metrics: metrics::ProxyMetrics,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            admission: admit::Admission::new(),
+            read_ahead: read_ahead::Budget::new(config, metrics.read_ahead_bytes.clone()),
+            upstream,
+            drain,
+            metrics,
+        })
+    }
+
+    pub async fn call(&self, mut call: Call) -> Reply {
+        let started = Instant::now();
+        let account = self.metrics.start(call.rpc, started);
+        let mut settlement = settle::Settlement::of(&call, account);
+        // First, because a call that loops must not cost anything.
+        if let Err(status) = self.admission.admit(&mut call.metadata) {
+            return settlement.refuse(&status);
+        }
+        settlement.anonymous = identity::conceal(&mut call.metadata, self.upstream.presents_common_name());
+        // The lane depends on the request, so its body is read ahead before a stream is opened.
+        let lane = match route::route(&mut call, &self.read_ahead).await {
+            Ok(lane) => lane,
+            Err(status) => return settlement.refuse(&status),
+        };
+        let effect = call.rpc.effect;
+        let deadline = call.deadline;
+        tokio::select! {
+            biased;
+            sent = self.upstream.send(call, lane) => match sent {
+                Ok(answer) => settlement.settle(answer, &self.drain),
+                Err(failure) => settlement.refuse(&failure.status(effect)),
+            },
+            status = self.give_up(settlement.endless(), effect, deadline) => settlement.refuse(&status),
+        }
+    }
+
+    /// Connects to the cluster ahead of the first call.
+    pub fn warm(&self) {
+        self.upstream.warm();
+    }
+
+    /// Ends when nobody should wait for an answer any longer.
+    async fn give_up(
+        &self,
+        endless: bool,
+        effect: crate::types::method::Effect,
+        deadline: Option<Instant>,
+    ) -> Status {
+        tokio::select! {
+            status = settle::expired(deadline) => status,
+            () = self.drain.stream_end(), if endless => drain::status(effect),
+        }
+    }
+}

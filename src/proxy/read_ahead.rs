@@ -1,0 +1,179 @@
+//! Reading a unary request whole before it is sent, within a budget.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame};
+use prometheus::IntGauge;
+
+use super::config::Config;
+use super::peek;
+use crate::types::call::{Body, Broken};
+
+/// Bytes of requests that are being read ahead.
+pub(super) struct Budget {
+    each: usize,
+    total: usize,
+    used: AtomicUsize,
+    gauge: IntGauge,
+}
+
+impl Budget {
+    pub fn new(config: &Config, gauge: IntGauge) -> Self {
+        Self { each: config.retry_buffer, total: config.retry_buffer_total, used: AtomicUsize::new(0), gauge }
+    }
+
+    /// Reads `body` to its end. One that is larger than the budget, or announces to be, is
+    /// given back as a stream; so is everything when the budget of all requests is used up.
+    pub async fn read(&self, mut body: Body) -> Result<Body, Broken> {
+        let Some(first) = next_data(&mut body).await? else { return Ok(Body::Empty) };
+        // Nearly every request is one frame: it is passed on as it came.
+        if body.is_end_stream() {
+            return Ok(Body::Full(first));
+        }
+        let mut hold = Hold { budget: self, bytes: 0 };
+        let mut collected = BytesMut::from(first);
+        loop {
+            let announced = peek::announced_length(&collected).unwrap_or(0);
+            if announced.max(collected.len()) > self.each || !hold.grow_to(collected.len()) {
+                return Ok(Body::stream(Resumed { ahead: collected.freeze(), rest: body }));
+            }
+            match next_data(&mut body).await? {
+                Some(more) => collected.extend_from_slice(&more),
+                None => return Ok(Body::Full(collected.freeze())),
+            }
+        }
+    }
+}
+
+/// Bytes that one request takes from the budget while it is being read.
+struct Hold<'a> {
+    budget: &'a Budget,
+    bytes: usize,
+}
+
+impl Hold<'_> {
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes - self.bytes;
+        let used = self.budget.used.fetch_add(more, Ordering::Relaxed) + more;
+        self.bytes = bytes;
+        self.budget.gauge.add(more as i64);
+        used <= self.budget.total
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.budget.gauge.sub(self.bytes as i64);
+    }
+}
+
+async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Broken> {
+    while let Some(frame) = body.frame().await {
+        // A request has no trailers in gRPC; etcd would ignore them too.
+        if let Ok(bytes) = frame?.into_data() {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
+}
+
+/// What was read ahead, then the rest.
+struct Resumed {
+    ahead: Bytes,
+    rest: Body,
+}
+
+impl HttpBody for Resumed {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.rest).poll_frame(cx);
+        }
+        // In pieces, so that the receiver's window is asked again between them.
+        let piece = self.ahead.len().min(PIECE);
+        let piece = self.ahead.split_to(piece);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty() && self.rest.is_end_stream()
+    }
+}
+
+/// The frame size of HTTP/2.
+const PIECE: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    struct Chunks(VecDeque<Bytes>);
+
+    impl HttpBody for Chunks {
+        type Data = Bytes;
+        type Error = Broken;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+            Poll::Ready(self.0.pop_front().map(|bytes| Ok(Frame::data(bytes))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    fn chunks(parts: &[&'static [u8]]) -> Body {
+        Body::stream(Chunks(parts.iter().map(|part| Bytes::from_static(part)).collect()))
+    }
+
+    fn budget(each: usize, total: usize) -> Budget {
+        let gauge = IntGauge::new("used", "bytes").unwrap();
+        Budget::new(&Config { retry_buffer: each, retry_buffer_total: total }, gauge)
+    }
+
+    async fn read(budget: &Budget, parts: &[&'static [u8]]) -> (bool, Bytes) {
+        let body = budget.read(chunks(parts)).await.unwrap();
+        let whole = matches!(body, Body::Empty | Body::Full(_));
+        (whole, body.collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_request_within_the_budget_is_read_whole() {
+        let budget = budget(64, 64);
+        assert_eq!(read(&budget, &[]).await, (true, Bytes::new()));
+        assert_eq!(read(&budget, &[b"\0\0\0\0\x02ab"]).await, (true, "\0\0\0\0\x02ab".into()));
+        assert_eq!(read(&budget, &[b"\0\0", b"\0\0\x02a", b"b"]).await, (true, "\0\0\0\0\x02ab".into()));
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_or_announces_to_be_too_long_streams_unchanged() {
+        let budget = budget(8, 64);
+        assert_eq!(read(&budget, &[b"\0\0\0\0\x06abc", b"def"]).await, (false, "\0\0\0\0\x06abcdef".into()));
+        assert_eq!(
+            read(&budget, &[b"\0\0\xff\0\0", b"def"]).await,
+            (false, b"\0\0\xff\0\0def".as_slice().into())
+        );
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn requests_stream_when_all_together_are_too_long() {
+        let budget = budget(64, 4);
+        assert_eq!(read(&budget, &[b"\0\0\0\0\x02", b"ab"]).await, (false, "\0\0\0\0\x02ab".into()));
+    }
+}

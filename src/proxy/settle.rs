@@ -1,0 +1,206 @@
+//! How an answer ends: a status in every case, and none that is not the client's own doing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::{Body as HttpBody, Frame};
+
+use super::drain::{self, Drain};
+use super::identity;
+use super::metrics::Account;
+use crate::types::call::{Body, Broken, Call, Reply, Wire};
+use crate::types::method::{Effect, Rpc};
+use crate::types::status::{Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, Status, grpc_status};
+use crate::upstream::{Answer, Failure};
+
+/// What has to be known of a call when its answer ends.
+pub(super) struct Settlement {
+    grpc: bool,
+    wire: Wire,
+    rpc: &'static Rpc,
+    deadline: Option<Instant>,
+    /// The call carried no token and was given one that is nobody's.
+    pub anonymous: bool,
+    account: Account,
+}
+
+impl Settlement {
+    pub fn of(call: &Call, account: Account) -> Self {
+        Self {
+            grpc: call.is_grpc(),
+            wire: call.wire,
+            rpc: call.rpc,
+            deadline: call.deadline,
+            anonymous: false,
+            account,
+        }
+    }
+
+    pub fn endless(&self) -> bool {
+        self.rpc.endless
+    }
+
+    /// An answer of our own.
+    pub fn refuse(mut self, status: &Status) -> Reply {
+        self.account.on_code(status.code);
+        if self.grpc || self.wire == Wire::H2 && status.code == Code::Unimplemented {
+            Reply::trailers_only(status)
+        } else {
+            Reply::text(status)
+        }
+    }
+
+    /// Passes the member's answer on, under our rules.
+    pub fn settle(mut self, answer: Answer, drain: &Drain) -> Reply {
+        let Answer { status, mut headers, body } = answer;
+        if !self.grpc {
+            self.account.on_code(code_of(status));
+            return Reply { status, headers, body: Body::stream(Plain { body, _account: self.account }) };
+        }
+        if headers.contains_key(&crate::types::status::GRPC_STATUS) {
+            self.finish(&mut headers);
+        }
+        let ending: Ending = match self.rpc.endless {
+            true => {
+                let drain = drain.clone();
+                Some(Box::pin(async move { drain.stream_end().await }))
+            }
+            false => None,
+        };
+        let settled = body.is_end_stream();
+        if settled {
+            return Reply { status, headers, body: Body::Empty };
+        }
+        Reply { status, headers, body: Body::stream(Settled { body, settlement: self, ending, done: false }) }
+    }
+
+    /// Applies the rules to the trailers of an answer, or to headers that are trailers too.
+    fn finish(&mut self, trailers: &mut HeaderMap) {
+        if self.anonymous {
+            identity::reveal(trailers);
+        }
+        let code = grpc_status(trailers).unwrap_or(Code::Unknown);
+        let alive = self.deadline.is_none_or(|deadline| Instant::now() < deadline);
+        if alive && matches!(code, Code::Canceled | Code::DeadlineExceeded) {
+            // etcd's Go client sends any call again on these two, mutations included.
+            let text = trailers.get(&GRPC_MESSAGE).and_then(|text| text.to_str().ok()).unwrap_or_default();
+            let text = format!("etcdlet: the member answered {}: {text}", code.name());
+            Status::new(Code::Unavailable, text).write(trailers);
+            self.account.on_code(Code::Unavailable);
+            return;
+        }
+        self.account.on_code(code);
+    }
+
+    fn trailers(&mut self, status: &Status) -> HeaderMap {
+        let mut trailers = HeaderMap::with_capacity(2);
+        status.write(&mut trailers);
+        self.account.on_code(status.code);
+        trailers
+    }
+
+    fn on_broken(&mut self, broken: Broken) -> HeaderMap {
+        self.trailers(&Failure::Lost(broken).status(self.rpc.effect))
+    }
+}
+
+type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+/// The body of a gRPC answer. It always ends with trailers.
+struct Settled<B> {
+    body: B,
+    settlement: Settlement,
+    ending: Ending,
+    done: bool,
+}
+
+impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = &mut *self;
+        if this.done {
+            return Poll::Ready(None);
+        }
+        let trailers = match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
+                Ok(mut trailers) => {
+                    this.settlement.finish(&mut trailers);
+                    trailers
+                }
+                Err(data) => return Poll::Ready(Some(Ok(data))),
+            },
+            Poll::Ready(Some(Err(broken))) => this.settlement.on_broken(broken),
+            Poll::Ready(None) => {
+                this.settlement.on_broken(Broken::Connection("the answer has no trailers".to_owned()))
+            }
+            Poll::Pending => {
+                let Some(ending) = &mut this.ending else { return Poll::Pending };
+                std::task::ready!(ending.as_mut().poll(cx));
+                // The stream itself is the client's to reopen; nothing that it asked for is lost.
+                this.settlement.trailers(&drain::status(Effect::Read))
+            }
+        };
+        this.done = true;
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
+
+/// The body of an answer that is not gRPC.
+struct Plain<B> {
+    body: B,
+    _account: Account,
+}
+
+impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Ends when the client has certainly given up.
+pub(super) async fn expired(deadline: Option<Instant>) -> Status {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    tokio::time::sleep_until((deadline + DEADLINE_GRACE).into()).await;
+    Status::new(Code::DeadlineExceeded, DEADLINE_EXCEEDED)
+}
+
+/// The gRPC code under which the metrics count an HTTP status.
+fn code_of(status: http::StatusCode) -> Code {
+    match status.as_u16() {
+        200..400 => Code::Ok,
+        400 => Code::InvalidArgument,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 | 405 => Code::Unimplemented,
+        429 => Code::ResourceExhausted,
+        503 => Code::Unavailable,
+        504 => Code::DeadlineExceeded,
+        _ => Code::Unknown,
+    }
+}
+
+/// etcd counts the same deadline from a little later, and its own answer is the better one.
+const DEADLINE_GRACE: Duration = Duration::from_millis(250);

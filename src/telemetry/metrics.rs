@@ -1,0 +1,49 @@
+//! The registry of the process.
+
+use prometheus::core::Collector;
+use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// Where folders register their metric families; rendered by the admin port.
+#[derive(Clone, Debug)]
+pub struct Metrics(Registry);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// With `etcdlet_build_info` and, on Linux, the `process_*` family.
+    pub fn new() -> Self {
+        let metrics = Self(Registry::new());
+        #[cfg(target_os = "linux")]
+        metrics.add(prometheus::process_collector::ProcessCollector::for_self());
+        let build = IntGaugeVec::new(
+            Opts::new("etcdlet_build_info", "1, labelled with the version of this etcdlet."),
+            &["version"],
+        )
+        .expect("name and label are valid");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        metrics.add(build);
+        metrics
+    }
+
+    /// Registers a family and returns its handle.
+    pub fn register<C: Collector + Clone + 'static>(&self, family: Result<C, prometheus::Error>) -> C {
+        let family = family.expect("metric names and labels are constants and valid");
+        self.add(family.clone());
+        family
+    }
+
+    fn add(&self, family: impl Collector + 'static) {
+        self.0.register(Box::new(family)).expect("every family is registered once");
+    }
+
+    /// The text format of Prometheus.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.0.gather(), &mut text).expect("a vector takes every byte");
+        text
+    }
+}

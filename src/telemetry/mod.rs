@@ -1,0 +1,4 @@
+//! Logs and metrics of the process. Every folder has its own handles and registers them here.
+
+pub mod log;
+pub mod metrics;

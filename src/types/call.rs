@@ -1,0 +1,182 @@
+//! `Call` and `Reply`: what flows from a listener to the cluster and back.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Frame;
+
+use super::method::Rpc;
+use super::status::Status;
+
+/// One request on its way to the cluster.
+pub struct Call {
+    /// The row of the method table that its path selects.
+    pub rpc: &'static Rpc,
+    pub wire: Wire,
+    pub method: http::Method,
+    pub uri: Uri,
+    /// Headers of the request, forwarded as they are.
+    pub metadata: HeaderMap,
+    /// When the client gives up, from its `grpc-timeout`.
+    pub deadline: Option<Instant>,
+    pub body: Body,
+}
+
+impl Call {
+    /// Whether the client speaks gRPC, so that an answer must carry a `grpc-status`.
+    pub fn is_grpc(&self) -> bool {
+        self.wire == Wire::H2 && is_grpc(&self.metadata)
+    }
+}
+
+/// The protocol that a call arrived in, which is the one it leaves in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    H1,
+    H2,
+}
+
+/// The answer to a [`Call`].
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+impl Reply {
+    /// A gRPC answer without a message: the status stands in the headers ('trailers-only').
+    pub fn trailers_only(status: &Status) -> Self {
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+        status.write(&mut headers);
+        Self { status: StatusCode::OK, headers, body: Body::Empty }
+    }
+
+    /// A plain HTTP answer that carries the text of `status`.
+    pub fn text(status: &Status) -> Self {
+        let mut headers = HeaderMap::with_capacity(2);
+        headers
+            .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+        Self {
+            status: status.code.http(),
+            headers,
+            body: Body::Full(Bytes::from(format!("{}\n", status.message))),
+        }
+    }
+}
+
+/// Raw data frames, then perhaps trailers.
+pub enum Body {
+    Empty,
+    /// The whole body, which was read ahead.
+    Full(Bytes),
+    Stream(UnsyncBoxBody<Bytes, Broken>),
+}
+
+impl Body {
+    pub fn stream(body: impl hyper::body::Body<Data = Bytes, Error = Broken> + Send + 'static) -> Self {
+        Self::Stream(UnsyncBoxBody::new(body))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        match this {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Stream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(_) => false,
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Empty => hyper::body::SizeHint::with_exact(0),
+            Self::Full(bytes) => hyper::body::SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}
+
+/// Why a body ended before its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error("connection lost: {0}")]
+    Connection(String),
+    /// `RST_STREAM` with this error code (RFC 9113, section 7).
+    #[error("stream reset with HTTP/2 error code {0}")]
+    Reset(u32),
+}
+
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The value of `grpc-timeout` (gRPC over HTTP/2: at most eight digits and a unit), or `None`
+/// where there is none or it is malformed: a malformed one is for etcd to refuse.
+pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        "u" => Some(Duration::from_micros(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeout(value: &'static str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", http::HeaderValue::from_static(value));
+        grpc_timeout(&headers)
+    }
+
+    #[test]
+    fn every_unit_of_a_timeout_is_read() {
+        assert_eq!(timeout("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(timeout("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(timeout("5S"), Some(Duration::from_secs(5)));
+        assert_eq!(timeout("99999999m"), Some(Duration::from_millis(99_999_999)));
+        assert_eq!(timeout("7u"), Some(Duration::from_micros(7)));
+        assert_eq!(timeout("1n"), Some(Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn a_malformed_timeout_counts_as_none() {
+        for bad in ["", "5", "S", "-1S", "123456789S", "5s", "1.5S", "+5S"] {
+            assert_eq!(timeout(bad), None, "{bad:?}");
+        }
+    }
+}

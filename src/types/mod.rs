@@ -1,0 +1,15 @@
+//! The vocabulary that every layer shares: what flows through the proxy and the two tables
+//! that say how to treat it.
+//!
+//! ```text
+//!   Call ──> (method table: shape, target, effect) ──> Reply
+//!                                                       └─ Status (error table)
+//! ```
+//!
+//! Invariants: nothing here touches a clock, a socket, a file or a runtime; a body is raw data
+//! frames, never decoded messages; every RPC of etcd stands once in [`method::TABLE`], every
+//! error text once in [`status`].
+
+pub mod call;
+pub mod method;
+pub mod status;

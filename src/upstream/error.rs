@@ -1,0 +1,50 @@
+//! Why a call has no answer.
+
+use crate::types::call::Broken;
+use crate::types::method::Effect;
+use crate::types::status::{CONNECTION_LOST, Code, OUTCOME_UNKNOWN, Status};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The call was sent; whether etcd processed it is not known.
+    #[error("{0}")]
+    Lost(Broken),
+    /// The member says that it did not process the call.
+    #[error("refused by the member, not processed")]
+    Refused,
+    /// No endpoint could be connected to: the call was not sent.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The request cannot be expressed towards the member: it was not sent.
+    #[error("{0}")]
+    Unsendable(String),
+}
+
+impl Failure {
+    /// What the client is told. A mutation that may have happened says so.
+    pub fn status(&self, effect: Effect) -> Status {
+        match self {
+            Self::Lost(_) if effect == Effect::Read => Status::new(Code::Unavailable, CONNECTION_LOST),
+            Self::Lost(_) => Status::new(Code::Unavailable, OUTCOME_UNKNOWN),
+            Self::Refused => {
+                Status::new(Code::Unavailable, "etcdlet: the member refused the call, not processed")
+            }
+            Self::Unreachable(why) => {
+                Status::new(Code::Unavailable, format!("etcdlet: no endpoint is reachable, not sent: {why}"))
+            }
+            Self::Unsendable(why) => {
+                Status::new(Code::Internal, format!("etcdlet: malformed request: {why}"))
+            }
+        }
+    }
+
+    /// Label of the failure metric.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Lost(_) => "lost",
+            Self::Refused => "refused",
+            Self::Unreachable(_) => "unreachable",
+            Self::Unsendable(_) => "unsendable",
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The connections of one endpoint for calls of one temper.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::Request;
+use tokio::sync::Notify;
+
+use super::dial::{Dialer, Protocol};
+use super::link::{Link, OpenError};
+use super::metrics::EndpointMetrics;
+use crate::net::address::Address;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneKind {
+    /// Answers that are known to be long: snapshots, ranges over many keys.
+    Bulk,
+    /// Streams that stay open.
+    Stream,
+    /// Everything else.
+    Unary,
+}
+
+impl LaneKind {
+    pub const ALL: [Self; 3] = [Self::Bulk, Self::Stream, Self::Unary];
+
+    /// Bytes of one answer that may wait here for a client that does not read. Large enough
+    /// for a fast reader at 1 ms round trip: 256 MB/s, and 1 GB/s for bulk.
+    pub(super) fn stream_window(self) -> u32 {
+        match self {
+            Self::Bulk => 1 << 20,
+            Self::Stream | Self::Unary => 256 << 10,
+        }
+    }
+}
+
+/// Opens links when calls need them, in the background, one at a time.
+pub(super) struct Lane {
+    address: Address,
+    kind: LaneKind,
+    dialer: Dialer,
+    metrics: EndpointMetrics,
+    /// Told of every change that could help a waiting call.
+    changed: Arc<Notify>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    links: Vec<Arc<Link>>,
+    dial: Dial,
+}
+
+#[derive(Default)]
+enum Dial {
+    #[default]
+    Idle,
+    Failed {
+        attempts: u32,
+        retry_at: Instant,
+        why: String,
+    },
+    Under {
+        attempts: u32,
+    },
+}
+
+/// What a lane has for a call.
+pub(super) enum Offer<T> {
+    /// A connection is being made.
+    Dialing,
+    /// The last attempt failed, and it is too early for the next.
+    Failed(String),
+    Opened(T),
+}
+
+impl Lane {
+    pub fn new(
+        address: Address,
+        kind: LaneKind,
+        dialer: Dialer,
+        metrics: EndpointMetrics,
+        changed: Arc<Notify>,
+    ) -> Arc<Self> {
+        Arc::new(Self { address, kind, dialer, metrics, changed, state: Mutex::default() })
+    }
+
+    /// Opens a stream on a link, or says why not; `request` is then left as it was.
+    pub fn open<T>(
+        self: &Arc<Self>,
+        request: &mut Option<Request<()>>,
+        mut try_open: impl FnMut(&Arc<Link>, Request<()>) -> Result<T, OpenError>,
+    ) -> Result<Offer<T>, h2::Error> {
+        let mut state = self.state.lock().expect("nobody panics while holding a lane");
+        let mut index = 0;
+        while let Some(link) = state.links.get(index) {
+            if link.has_ended() {
+                state.links.swap_remove(index);
+                continue;
+            }
+            let taken = request.take().expect("the request is put back whenever a link refuses it");
+            match try_open(link, taken) {
+                Ok(opened) => return Ok(Offer::Opened(opened)),
+                Err(OpenError::Ended(given_back)) => {
+                    *request = Some(given_back);
+                    state.links.swap_remove(index);
+                }
+                Err(OpenError::Full(given_back)) => {
+                    *request = Some(given_back);
+                    index += 1;
+                }
+                Err(OpenError::Malformed(error)) => return Err(error),
+            }
+        }
+        Ok(self.want_link(&mut state))
+    }
+
+    /// Starts a connection where there is none, unless one is under way or it is too early.
+    /// Returns whether the endpoint seems reachable: its last connection did not fail.
+    pub fn warm(self: &Arc<Self>) -> bool {
+        let mut state = self.state.lock().expect("nobody panics while holding a lane");
+        state.links.retain(|link| !link.has_ended());
+        if !state.links.is_empty() {
+            return true;
+        }
+        let failed_before = matches!(state.dial, Dial::Failed { .. });
+        let _: Offer<()> = self.want_link(&mut state);
+        !failed_before
+    }
+
+    fn want_link<T>(self: &Arc<Self>, state: &mut State) -> Offer<T> {
+        let attempts = match &state.dial {
+            Dial::Idle => 0,
+            Dial::Failed { retry_at, why, .. } if Instant::now() < *retry_at => {
+                return Offer::Failed(why.clone());
+            }
+            Dial::Failed { attempts, .. } => *attempts,
+            Dial::Under { .. } => return Offer::Dialing,
+        };
+        state.dial = Dial::Under { attempts };
+        tokio::spawn(self.clone().dial());
+        Offer::Dialing
+    }
+
+    async fn dial(self: Arc<Self>) {
+        let outcome = self.connect().await;
+        let mut state = self.state.lock().expect("nobody panics while holding a lane");
+        let attempts = match state.dial {
+            Dial::Under { attempts } => attempts,
+            Dial::Idle | Dial::Failed { .. } => 0,
+        };
+        state.dial = match outcome {
+            Ok(link) => {
+                if attempts > 0 {
+                    tracing::info!(endpoint = %self.address, "endpoint is reachable again");
+                }
+                state.links.push(link);
+                Dial::Idle
+            }
+            Err(why) => {
+                self.metrics.connect_failures.inc();
+                if attempts == 0 {
+                    tracing::warn!(endpoint = %self.address, error = why, "endpoint is not reachable");
+                }
+                let retry_at = Instant::now() + retry_delay(attempts);
+                Dial::Failed { attempts: attempts + 1, retry_at, why: format!("{}: {why}", self.address) }
+            }
+        };
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    async fn connect(&self) -> Result<Arc<Link>, String> {
+        let parked =
+            self.dialer.dial(&self.address, Protocol::H2).await.map_err(|error| error.to_string())?;
+        let transport = parked.attach(self.metrics.traffic.clone()).map_err(|error| error.to_string())?;
+        Link::open(transport, self.kind, self.metrics.clone(), self.changed.clone())
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Doubles up to [`RETRY_MAX`], less up to a quarter by chance, so that a thousand nodes do not
+/// come back in step.
+fn retry_delay(attempts: u32) -> Duration {
+    let delay = RETRY_MIN.saturating_mul(1 << attempts.min(10)).min(RETRY_MAX);
+    delay.mul_f64(1.0 - 0.25 * fastrand::f64())
+}
+
+const RETRY_MIN: Duration = Duration::from_millis(50);
+
+/// The longest that an endpoint which came back stays unnoticed.
+pub const RETRY_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_slow_down_to_a_limit() {
+        assert!(retry_delay(0) <= RETRY_MIN);
+        assert!(retry_delay(3) > retry_delay(0));
+        for attempts in [10, 100, u32::MAX] {
+            assert!(retry_delay(attempts) <= RETRY_MAX && retry_delay(attempts) >= RETRY_MAX * 3 / 4);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One HTTP/2 connection to a member.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use http::Request;
+use tokio::sync::Notify;
+
+use super::lane::LaneKind;
+use super::metrics::EndpointMetrics;
+use crate::net::transport::Transport;
+
+pub(super) struct Link {
+    sender: Mutex<SendRequest<Bytes>>,
+    /// Streams open on it.
+    active: AtomicUsize,
+    active_max: usize,
+    ended: AtomicBool,
+    metrics: EndpointMetrics,
+}
+
+impl Link {
+    /// Speaks the preface and drives the connection from a task of its own. `changed` is
+    /// notified when it ends.
+    pub async fn open(
+        transport: Transport,
+        kind: LaneKind,
+        metrics: EndpointMetrics,
+        changed: Arc<Notify>,
+    ) -> Result<Arc<Self>, h2::Error> {
+        let (sender, connection) = Builder::new()
+            .initial_window_size(kind.stream_window())
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEADER_LIST_MAX)
+            .enable_push(false)
+            // Clients cancel freely. Without these a burst of cancelled calls is taken for an
+            // attack by the member and ends the connection for everybody.
+            .max_local_error_reset_streams(None)
+            .max_concurrent_reset_streams(RESET_STREAMS_MAX)
+            .handshake(transport)
+            .await?;
+        let link = Arc::new(Self {
+            sender: Mutex::new(sender),
+            active: AtomicUsize::new(0),
+            active_max: CONNECTION_WINDOW as usize / kind.stream_window() as usize,
+            ended: AtomicBool::new(false),
+            metrics,
+        });
+        tokio::spawn(drive(connection, link.clone(), changed));
+        Ok(link)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Opens a stream, or gives the request back: the link is full, or goes away.
+    pub fn try_open(
+        self: &Arc<Self>,
+        request: Request<()>,
+        ended: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>, Lease), OpenError> {
+        let mut sender = self.sender.lock().expect("nobody panics while holding the sender");
+        let active = self.active.load(Ordering::Relaxed);
+        if active >= self.active_max || active >= sender.current_max_send_streams() {
+            return Err(OpenError::Full(request));
+        }
+        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => {
+                self.ended.store(true, Ordering::Relaxed);
+                return Err(OpenError::Ended(request));
+            }
+            Poll::Pending => return Err(OpenError::Full(request)),
+        }
+        let (response, stream) = sender.send_request(request, ended).map_err(OpenError::Malformed)?;
+        self.active.fetch_add(1, Ordering::Relaxed);
+        self.metrics.streams.inc();
+        self.metrics.calls.inc();
+        Ok((response, stream, Lease(self.clone())))
+    }
+}
+
+pub(super) enum OpenError {
+    /// GOAWAY, a lost connection, or no stream ids left.
+    Ended(Request<()>),
+    Full(Request<()>),
+    Malformed(h2::Error),
+}
+
+/// One open stream in the count of its link.
+pub(super) struct Lease(Arc<Link>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.streams.dec();
+    }
+}
+
+async fn drive(connection: Connection<Transport, Bytes>, link: Arc<Link>, changed: Arc<Notify>) {
+    link.metrics.connections.inc();
+    let outcome = connection.await;
+    link.metrics.connections.dec();
+    link.ended.store(true, Ordering::Relaxed);
+    tracing::debug!(error = ?outcome.err(), "connection to the cluster ended");
+    changed.notify_waiters();
+}
+
+/// The largest that HTTP/2 has: only windows of streams hold anything back, so that streams
+/// whose clients do not read never stop the others.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// What grpc-go allows by default.
+const HEADER_LIST_MAX: u32 = 16 << 20;
+
+/// Streams that we reset and whose late frames are still recognised.
+const RESET_STREAMS_MAX: usize = 10_000;
