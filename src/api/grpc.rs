@@ -1,11 +1,12 @@
 //! Requests in HTTP/2: gRPC, and whatever else comes that way.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
 
 use crate::net::h2_body::{Received, Stopped, transmit};
@@ -14,40 +15,46 @@ use crate::types::call::{Body, Call, Reply, Wire, grpc_timeout, is_grpc};
 use crate::types::method::{HTTP, Rpc};
 
 /// Serves one stream to its end. A client that resets it ends the call.
-pub async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, proxy: &Proxy) {
+///
+/// The future is small enough for the allocator's fast path: every call makes one.
+pub fn serve(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    proxy: Arc<Proxy>,
+) -> impl Future<Output = ()> + Send {
     let call = call(request);
-    let reply = tokio::select! {
-        biased;
-        reply = proxy.call(call) => reply,
-        _reset = poll_fn(|cx| respond.poll_reset(cx)) => return,
-    };
-    answer(reply, respond).await;
+    async move {
+        let reply = tokio::select! {
+            biased;
+            reply = proxy.call(call) => reply,
+            _reset = poll_fn(|cx| respond.poll_reset(cx)) => return,
+        };
+        let Some((mut body, mut stream)) = begin(reply, respond) else { return };
+        if let Err(Stopped::Body(_)) = transmit(&mut body, &mut stream).await {
+            // A gRPC answer ends with trailers in every case; this one is something else.
+            stream.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
 }
 
 fn call(request: Request<RecvStream>) -> Call {
     let (head, body) = request.into_parts();
-    let rpc = if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { &HTTP };
     Call {
-        rpc,
+        rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { &HTTP },
         wire: Wire::H2,
         deadline: grpc_timeout(&head.headers).map(|timeout| Instant::now() + timeout),
-        method: head.method,
-        uri: head.uri,
-        metadata: head.headers,
+        head: Box::new(head),
         body: if body.is_end_stream() { Body::Empty } else { Body::stream(Received::new(body)) },
     }
 }
 
-async fn answer(reply: Reply, mut respond: SendResponse<Bytes>) {
-    let Reply { status, headers, mut body } = reply;
+/// Sends the head of the answer. `None` when that was all, or when the client has gone.
+fn begin(reply: Reply, mut respond: SendResponse<Bytes>) -> Option<(Body, SendStream<Bytes>)> {
+    let Reply { status, headers, body } = reply;
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     let ended = matches!(body, Body::Empty);
-    // Fails only when the client has gone: then nobody is there to tell.
-    let Ok(mut stream) = respond.send_response(response, ended) else { return };
-    if !ended && let Err(Stopped::Body(_)) = transmit(&mut body, &mut stream).await {
-        // A gRPC answer ends with trailers in every case; this one is something else.
-        stream.send_reset(Reason::INTERNAL_ERROR);
-    }
+    let stream = respond.send_response(response, ended).ok()?;
+    (!ended).then_some((body, stream))
 }

@@ -10,15 +10,12 @@ use crate::types::call::{Body, Broken, Call, Reply, Wire};
 use crate::types::method::HTTP;
 
 pub async fn serve(request: Request<Incoming>, proxy: &Proxy) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let mut metadata = head.headers;
-    strip(&mut metadata);
+    let (mut head, body) = request.into_parts();
+    strip(&mut head.headers);
     let call = Call {
         rpc: &HTTP,
         wire: Wire::H1,
-        method: head.method,
-        uri: head.uri,
-        metadata,
+        head: Box::new(head),
         deadline: None,
         body: Body::stream(body.map_err(|error| Broken::Connection(error.to_string()))),
     };

@@ -63,10 +63,11 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
             biased;
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    let context = context.clone();
+                    let open = Counted::new(&context.metrics.streams);
+                    let served = api::grpc::serve(request, respond, context.proxy.clone());
                     tokio::spawn(async move {
-                        let _open = Counted::new(&context.metrics.streams);
-                        api::grpc::serve(request, respond, &context.proxy).await;
+                        served.await;
+                        drop(open);
                     });
                 }
                 Some(Err(error)) => {

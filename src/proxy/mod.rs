@@ -26,7 +26,6 @@ pub use config::Config;
 pub use drain::Drain;
 
 use crate::types::call::{Call, Reply};
-use crate::types::status::Status;
 use crate::upstream::Upstream;
 
 /// The whole path of a call. One per thread of the data path.
@@ -59,42 +58,31 @@ impl Proxy {
         let account = self.metrics.start(call.rpc, started);
         let mut settlement = settle::Settlement::of(&call, account);
         // First, because a call that loops must not cost anything.
-        if let Err(status) = self.admission.admit(&mut call.metadata) {
+        if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
         }
-        settlement.anonymous = identity::conceal(&mut call.metadata, self.upstream.presents_common_name());
+        settlement.anonymous =
+            identity::conceal(&mut call.head.headers, self.upstream.presents_common_name());
         // The lane depends on the request, so its body is read ahead before a stream is opened.
         let lane = match route::route(&mut call, &self.read_ahead).await {
             Ok(lane) => lane,
             Err(status) => return settlement.refuse(&status),
         };
-        let effect = call.rpc.effect;
-        let deadline = call.deadline;
+        let drained = settlement.drained(&self.drain);
+        let expired = settlement.expired();
         tokio::select! {
             biased;
             sent = self.upstream.send(call, lane) => match sent {
                 Ok(answer) => settlement.settle(answer, &self.drain),
-                Err(failure) => settlement.refuse(&failure.status(effect)),
+                Err(failure) => settlement.fail(&failure),
             },
-            status = self.give_up(settlement.endless(), effect, deadline) => settlement.refuse(&status),
+            status = expired => settlement.refuse(&status),
+            status = drained => settlement.refuse(&status),
         }
     }
 
     /// Connects to the cluster ahead of the first call.
     pub fn warm(&self) {
         self.upstream.warm();
-    }
-
-    /// Ends when nobody should wait for an answer any longer.
-    async fn give_up(
-        &self,
-        endless: bool,
-        effect: crate::types::method::Effect,
-        deadline: Option<Instant>,
-    ) -> Status {
-        tokio::select! {
-            status = settle::expired(deadline) => status,
-            () = self.drain.stream_end(), if endless => drain::status(effect),
-        }
     }
 }

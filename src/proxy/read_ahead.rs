@@ -34,6 +34,11 @@ impl Budget {
         if body.is_end_stream() {
             return Ok(Body::Full(first));
         }
+        // Boxed: the few calls that come here must not make the futures of all larger.
+        Box::pin(self.collect(first, body)).await
+    }
+
+    async fn collect(&self, first: Bytes, mut body: Body) -> Result<Body, Broken> {
         let mut hold = Hold { budget: self, bytes: 0 };
         let mut collected = BytesMut::from(first);
         loop {

@@ -40,8 +40,40 @@ impl Settlement {
         }
     }
 
-    pub fn endless(&self) -> bool {
-        self.rpc.endless
+    /// Ends when the client has certainly given up.
+    pub fn expired(&self) -> impl Future<Output = Status> + use<> {
+        let deadline = self.deadline;
+        async move {
+            let Some(deadline) = deadline else { return std::future::pending().await };
+            tokio::time::sleep_until((deadline + DEADLINE_GRACE).into()).await;
+            Status::new(Code::DeadlineExceeded, DEADLINE_EXCEEDED)
+        }
+    }
+
+    /// Ends when a drain ends an endless call that still waits for its answer's head.
+    pub fn drained(&self, drain: &Drain) -> impl Future<Output = Status> + use<> {
+        let ending = self.ending(drain);
+        let effect = self.rpc.effect;
+        async move {
+            match ending {
+                Some(ending) => ending.await,
+                None => std::future::pending().await,
+            }
+            drain::status(effect)
+        }
+    }
+
+    fn ending(&self, drain: &Drain) -> Ending {
+        self.rpc.endless.then(|| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            let drain = drain.clone();
+            Box::pin(async move { drain.stream_end().await })
+        })
+    }
+
+    /// No answer came.
+    pub fn fail(self, failure: &Failure) -> Reply {
+        let status = failure.status(self.rpc.effect);
+        self.refuse(&status)
     }
 
     /// An answer of our own.
@@ -64,17 +96,10 @@ impl Settlement {
         if headers.contains_key(&crate::types::status::GRPC_STATUS) {
             self.finish(&mut headers);
         }
-        let ending: Ending = match self.rpc.endless {
-            true => {
-                let drain = drain.clone();
-                Some(Box::pin(async move { drain.stream_end().await }))
-            }
-            false => None,
-        };
-        let settled = body.is_end_stream();
-        if settled {
+        if body.is_end_stream() {
             return Reply { status, headers, body: Body::Empty };
         }
+        let ending = self.ending(drain);
         Reply { status, headers, body: Body::stream(Settled { body, settlement: self, ending, done: false }) }
     }
 
@@ -178,13 +203,6 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
     fn size_hint(&self) -> hyper::body::SizeHint {
         self.body.size_hint()
     }
-}
-
-/// Ends when the client has certainly given up.
-pub(super) async fn expired(deadline: Option<Instant>) -> Status {
-    let Some(deadline) = deadline else { return std::future::pending().await };
-    tokio::time::sleep_until((deadline + DEADLINE_GRACE).into()).await;
-    Status::new(Code::DeadlineExceeded, DEADLINE_EXCEEDED)
 }
 
 /// The gRPC code under which the metrics count an HTTP status.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Frame;
 
@@ -17,10 +17,9 @@ pub struct Call {
     /// The row of the method table that its path selects.
     pub rpc: &'static Rpc,
     pub wire: Wire,
-    pub method: http::Method,
-    pub uri: Uri,
-    /// Headers of the request, forwarded as they are.
-    pub metadata: HeaderMap,
+    /// Method, URI and headers ('metadata'), forwarded as they are. Boxed, because a call is
+    /// moved from future to future.
+    pub head: Box<http::request::Parts>,
     /// When the client gives up, from its `grpc-timeout`.
     pub deadline: Option<Instant>,
     pub body: Body,
@@ -29,7 +28,7 @@ pub struct Call {
 impl Call {
     /// Whether the client speaks gRPC, so that an answer must carry a `grpc-status`.
     pub fn is_grpc(&self) -> bool {
-        self.wire == Wire::H2 && is_grpc(&self.metadata)
+        self.wire == Wire::H2 && is_grpc(&self.head.headers)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::request::Parts;
 use tokio::sync::Notify;
 
 use super::dial::{Dialer, Protocol};
-use super::link::{Link, OpenError};
+use super::link::{Link, OpenError, Opened};
 use super::metrics::EndpointMetrics;
 use crate::net::address::Address;
 
@@ -65,13 +65,15 @@ enum Dial {
     },
 }
 
-/// What a lane has for a call.
-pub(super) enum Offer<T> {
+/// What a lane has for a call. Unless a stream was opened, the head comes back.
+pub(super) enum Offer {
     /// A connection is being made.
-    Dialing,
+    Dialing(Box<Parts>),
     /// The last attempt failed, and it is too early for the next.
-    Failed(String),
-    Opened(T),
+    Failed(Box<Parts>, String),
+    /// HTTP/2 cannot carry this head.
+    Malformed(h2::Error),
+    Opened(Opened),
 }
 
 impl Lane {
@@ -85,34 +87,28 @@ impl Lane {
         Arc::new(Self { address, kind, dialer, metrics, changed, state: Mutex::default() })
     }
 
-    /// Opens a stream on a link, or says why not; `request` is then left as it was.
-    pub fn open<T>(
-        self: &Arc<Self>,
-        request: &mut Option<Request<()>>,
-        mut try_open: impl FnMut(&Arc<Link>, Request<()>) -> Result<T, OpenError>,
-    ) -> Result<Offer<T>, h2::Error> {
+    /// Opens a stream on the first link that takes it.
+    pub fn open(self: &Arc<Self>, mut head: Box<Parts>, ended: bool) -> Offer {
         let mut state = self.state.lock().expect("nobody panics while holding a lane");
         let mut index = 0;
         while let Some(link) = state.links.get(index) {
-            if link.has_ended() {
-                state.links.swap_remove(index);
-                continue;
-            }
-            let taken = request.take().expect("the request is put back whenever a link refuses it");
-            match try_open(link, taken) {
-                Ok(opened) => return Ok(Offer::Opened(opened)),
+            match link.try_open(head, ended) {
+                Ok(opened) => return Offer::Opened(opened),
                 Err(OpenError::Ended(given_back)) => {
-                    *request = Some(given_back);
+                    head = given_back;
                     state.links.swap_remove(index);
                 }
                 Err(OpenError::Full(given_back)) => {
-                    *request = Some(given_back);
+                    head = given_back;
                     index += 1;
                 }
-                Err(OpenError::Malformed(error)) => return Err(error),
+                Err(OpenError::Malformed(error)) => return Offer::Malformed(error),
             }
         }
-        Ok(self.want_link(&mut state))
+        match self.want_link(&mut state) {
+            Ok(()) => Offer::Dialing(head),
+            Err(why) => Offer::Failed(head, why),
+        }
     }
 
     /// Starts a connection where there is none, unless one is under way or it is too early.
@@ -124,22 +120,22 @@ impl Lane {
             return true;
         }
         let failed_before = matches!(state.dial, Dial::Failed { .. });
-        let _: Offer<()> = self.want_link(&mut state);
-        !failed_before
+        self.want_link(&mut state).is_ok() && !failed_before
     }
 
-    fn want_link<T>(self: &Arc<Self>, state: &mut State) -> Offer<T> {
+    /// Makes a connection, or says why it is too early to.
+    fn want_link(self: &Arc<Self>, state: &mut State) -> Result<(), String> {
         let attempts = match &state.dial {
             Dial::Idle => 0,
             Dial::Failed { retry_at, why, .. } if Instant::now() < *retry_at => {
-                return Offer::Failed(why.clone());
+                return Err(why.clone());
             }
             Dial::Failed { attempts, .. } => *attempts,
-            Dial::Under { .. } => return Offer::Dialing,
+            Dial::Under { .. } => return Ok(()),
         };
         state.dial = Dial::Under { attempts };
         tokio::spawn(self.clone().dial());
-        Offer::Dialing
+        Ok(())
     }
 
     async fn dial(self: Arc<Self>) {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use http::Request;
+use http::request::Parts;
 use tokio::sync::Notify;
 
 use super::lane::LaneKind;
@@ -59,36 +60,43 @@ impl Link {
     }
 
     /// Opens a stream, or gives the request back: the link is full, or goes away.
-    pub fn try_open(
-        self: &Arc<Self>,
-        request: Request<()>,
-        ended: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>, Lease), OpenError> {
+    pub fn try_open(self: &Arc<Self>, head: Box<Parts>, ended: bool) -> Result<Opened, OpenError> {
+        if self.has_ended() {
+            return Err(OpenError::Ended(head));
+        }
         let mut sender = self.sender.lock().expect("nobody panics while holding the sender");
         let active = self.active.load(Ordering::Relaxed);
         if active >= self.active_max || active >= sender.current_max_send_streams() {
-            return Err(OpenError::Full(request));
+            return Err(OpenError::Full(head));
         }
         match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => {
                 self.ended.store(true, Ordering::Relaxed);
-                return Err(OpenError::Ended(request));
+                return Err(OpenError::Ended(head));
             }
-            Poll::Pending => return Err(OpenError::Full(request)),
+            Poll::Pending => return Err(OpenError::Full(head)),
         }
+        let request = Request::from_parts(*head, ());
         let (response, stream) = sender.send_request(request, ended).map_err(OpenError::Malformed)?;
         self.active.fetch_add(1, Ordering::Relaxed);
         self.metrics.streams.inc();
         self.metrics.calls.inc();
-        Ok((response, stream, Lease(self.clone())))
+        Ok(Opened { response, stream, lease: Lease(self.clone()) })
     }
+}
+
+/// A stream whose headers are on their way.
+pub(super) struct Opened {
+    pub response: ResponseFuture,
+    pub stream: SendStream<Bytes>,
+    pub lease: Lease,
 }
 
 pub(super) enum OpenError {
     /// GOAWAY, a lost connection, or no stream ids left.
-    Ended(Request<()>),
-    Full(Request<()>),
+    Ended(Box<Parts>),
+    Full(Box<Parts>),
     Malformed(h2::Error),
 }
 

@@ -4,9 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
+use h2::Reason;
 use h2::client::ResponseFuture;
-use h2::{Reason, SendStream};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, Version};
 use tokio::sync::Notify;
@@ -17,7 +17,7 @@ use super::dial::Dialer;
 use super::endpoint::Endpoint;
 use super::error::Failure;
 use super::lane::{LaneKind, Offer};
-use super::link::Lease;
+use super::link::Opened;
 use super::metrics::Families;
 use crate::net::h2_body::{Received, Stopped, broken, is_refused, transmit};
 use crate::tls::TlsError;
@@ -74,7 +74,7 @@ impl Upstream {
     /// Sends a call and waits for the head of its answer.
     pub async fn send(&self, call: Call, lane: LaneKind) -> Result<Answer, Failure> {
         let outcome = match call.wire {
-            Wire::H1 => self.send_h1(call).await,
+            Wire::H1 => Box::pin(self.send_h1(call)).await,
             Wire::H2 => self.send_h2(call, lane).await,
         };
         if let Err(failure) = &outcome {
@@ -84,64 +84,62 @@ impl Upstream {
     }
 
     async fn send_h2(&self, call: Call, lane: LaneKind) -> Result<Answer, Failure> {
-        let Call { body, uri, method, metadata, .. } = call;
-        let mut head = Request::new(()).into_parts().0;
-        head.method = method;
-        head.version = Version::HTTP_2;
-        head.headers = metadata;
-        head.uri = uri;
-        let mut request = Some(Request::from_parts(head, ()));
+        let Call { body, head, .. } = call;
         let ended = matches!(body, Body::Empty);
-        let (response, stream, lease) = loop {
-            if let Some(opened) = self.try_open(&mut request, ended, lane)? {
-                break opened;
-            }
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
-            // Once more, now that no change can be missed.
-            if let Some(opened) = self.try_open(&mut request, ended, lane)? {
-                break opened;
-            }
-            changed.await;
+        let opened = match self.try_open(head, ended, lane)? {
+            Ok(opened) => opened,
+            // Boxed: the few calls that wait must not make the futures of all larger.
+            Err(head) => Box::pin(self.open(head, ended, lane)).await?,
         };
-        exchange(body, response, stream, lease).await
+        let (response, exchange) = send_body(body, opened)?;
+        receive(response, exchange).await
     }
 
-    /// A stream on the next endpoint in turn that has a connection; `None` when one is being
-    /// made.
+    /// Waits for a connection.
+    async fn open(&self, mut head: Box<Parts>, ended: bool, lane: LaneKind) -> Result<Opened, Failure> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            match self.try_open(head, ended, lane)? {
+                Ok(opened) => return Ok(opened),
+                Err(given_back) => head = given_back,
+            }
+            changed.await;
+        }
+    }
+
+    /// A stream on the next endpoint in turn that has a connection; the head is given back when
+    /// one is being made.
     fn try_open(
         &self,
-        request: &mut Option<Request<()>>,
+        mut head: Box<Parts>,
         ended: bool,
         lane: LaneKind,
-    ) -> Result<Option<(ResponseFuture, SendStream<Bytes>, Lease)>, Failure> {
-        let unsendable = |error: &dyn std::fmt::Display| Failure::Unsendable(error.to_string());
+    ) -> Result<Result<Opened, Box<Parts>>, Failure> {
         let mut failures = Vec::new();
         let mut dialing = false;
         for endpoint in self.in_turn() {
-            let waiting = request.as_mut().expect("a lane leaves the request unless it opens a stream");
-            aim(waiting.uri_mut(), endpoint).map_err(|error| unsendable(&error))?;
-            let offer = endpoint
-                .lane(lane)
-                .open(request, |link, request| link.try_open(request, ended))
-                .map_err(|error| unsendable(&error))?;
-            match offer {
-                Offer::Dialing => dialing = true,
-                Offer::Failed(why) => failures.push(why),
-                Offer::Opened(opened) => return Ok(Some(opened)),
+            aim(&mut head.uri, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
+            match endpoint.lane(lane).open(head, ended) {
+                Offer::Opened(opened) => return Ok(Ok(opened)),
+                Offer::Dialing(given_back) => (head, dialing) = (given_back, true),
+                Offer::Failed(given_back, why) => {
+                    head = given_back;
+                    failures.push(why);
+                }
+                Offer::Malformed(error) => return Err(Failure::Unsendable(error.to_string())),
             }
         }
-        if dialing { Ok(None) } else { Err(Failure::Unreachable(failures.join("; "))) }
+        if dialing { Ok(Err(head)) } else { Err(Failure::Unreachable(failures.join("; "))) }
     }
 
     async fn send_h1(&self, call: Call) -> Result<Answer, Failure> {
         let endpoint = self.first_reachable();
-        let Call { body, mut uri, method, metadata, .. } = call;
-        aim(&mut uri, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = metadata;
+        let Call { body, mut head, .. } = call;
+        aim(&mut head.uri, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
+        head.version = Version::HTTP_11;
+        let request = Request::from_parts(*head, body);
         let response = endpoint.http1.request(request).await.map_err(|error| {
             let why =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
@@ -188,30 +186,30 @@ fn aim(uri: &mut Uri, endpoint: &Endpoint) -> Result<(), http::Error> {
     Ok(())
 }
 
-/// Sends the body while it waits for the head of the answer.
-async fn exchange(
-    mut body: Body,
-    response: ResponseFuture,
-    mut stream: SendStream<Bytes>,
-    lease: Lease,
-) -> Result<Answer, Failure> {
+/// Sends the body, in the background unless it is whole.
+fn send_body(mut body: Body, opened: Opened) -> Result<(ResponseFuture, Exchange), Failure> {
+    let Opened { response, mut stream, lease } = opened;
     let sending = match body {
         Body::Empty => None,
         Body::Full(bytes) => {
-            // Not counted against the window here: h2 holds it, and the read-ahead limit bounds it.
+            // Not held back by the window: h2 keeps it, and the read-ahead limit bounds it.
             stream.send_data(bytes, true).map_err(|error| Failure::Lost(broken(&error)))?;
             None
         }
-        Body::Stream(_) => Some(
-            tokio::spawn(async move {
+        Body::Stream(_) => {
+            let sending = async move {
                 if let Err(Stopped::Body(_)) = transmit(&mut body, &mut stream).await {
                     stream.send_reset(Reason::CANCEL);
                 }
-            })
-            .abort_handle(),
-        ),
+            };
+            Some(tokio::spawn(sending).abort_handle())
+        }
     };
-    let exchange = Exchange { _lease: lease, sending };
+    Ok((response, Exchange { _lease: lease, sending }))
+}
+
+/// Waits for the head of the answer.
+async fn receive(response: ResponseFuture, exchange: Exchange) -> Result<Answer, Failure> {
     let response = response
         .await
         .map_err(|error| if is_refused(&error) { Failure::Refused } else { Failure::Lost(broken(&error)) })?;

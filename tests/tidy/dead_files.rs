@@ -29,16 +29,8 @@ const TOP_LEVEL: [&str; 20] = [
 ];
 
 /// Names that say nothing about what is inside.
-const VAGUE_NAMES: [&str; 8] = [
-    "common",
-    "helper",
-    "helpers",
-    "manager",
-    "misc",
-    "util",
-    "utils",
-    "utilities",
-];
+const VAGUE_NAMES: [&str; 8] =
+    ["common", "helper", "helpers", "manager", "misc", "util", "utils", "utilities"];
 
 #[test]
 fn every_rust_file_is_part_of_a_crate() {
@@ -51,11 +43,7 @@ fn every_other_file_is_named_by_code_or_script() {
     let owners = files(&[".ci", "benches", "deploy", "src", "tests"]);
     let data: Vec<&File> = owners
         .iter()
-        .filter(|file| {
-            ["benches/", "src/", "tests/"]
-                .iter()
-                .any(|it| file.path.starts_with(it))
-        })
+        .filter(|file| ["benches/", "src/", "tests/"].iter().any(|it| file.path.starts_with(it)))
         .collect();
     assert_none(&unnamed_files(&data, &owners));
 }
@@ -64,19 +52,13 @@ fn every_other_file_is_named_by_code_or_script() {
 fn every_configuration_file_is_named_by_a_test() {
     let configuration = files(&["config"]);
     let owners = rust_files(&["src", "tests"]);
-    assert_none(&unnamed_files(
-        &configuration.iter().collect::<Vec<_>>(),
-        &owners,
-    ));
+    assert_none(&unnamed_files(&configuration.iter().collect::<Vec<_>>(), &owners));
 }
 
 #[test]
 fn no_module_has_a_vague_name() {
     let files = rust_files(&["benches", "src", "tests"]);
-    let violations: Vec<String> = files
-        .iter()
-        .flat_map(|file| vague_names(&file.path, &file.text))
-        .collect();
+    let violations: Vec<String> = files.iter().flat_map(|file| vague_names(&file.path, &file.text)).collect();
     assert_none(&violations);
 }
 
@@ -87,9 +69,7 @@ fn nothing_else_is_at_the_top_level() {
 
 #[test]
 fn every_folder_says_what_it_is_for() {
-    assert_none(&undocumented_folders(&rust_files(&[
-        "benches", "src", "tests",
-    ])));
+    assert_none(&undocumented_folders(&rust_files(&["benches", "src", "tests"])));
 }
 
 fn unreachable_files(manifest: &str, files: &[File]) -> Vec<String> {
@@ -107,32 +87,21 @@ fn crate_roots(manifest: &str) -> Vec<String> {
         let path = line.strip_prefix("path = \"")?;
         Some(path.trim_end().trim_end_matches('"'))
     });
-    ["src/lib.rs", "src/main.rs"]
-        .into_iter()
-        .chain(listed)
-        .map(String::from)
-        .collect()
+    ["src/lib.rs", "src/main.rs"].into_iter().chain(listed).map(String::from).collect()
 }
 
 /// Data files that no owner names, neither themselves nor a folder that holds only data.
 fn unnamed_files(data: &[&File], owners: &[File]) -> Vec<String> {
-    let code_folders: Vec<&str> = owners
-        .iter()
-        .filter(|file| file.is_rust())
-        .flat_map(File::components)
-        .collect();
-    let named: Vec<(&str, Vec<&str>)> = owners
-        .iter()
-        .map(|owner| (owner.path.as_str(), names(owner)))
-        .collect();
+    let code_folders: Vec<&str> =
+        owners.iter().filter(|file| file.is_rust()).flat_map(File::components).collect();
+    let named: Vec<(&str, Vec<&str>)> =
+        owners.iter().map(|owner| (owner.path.as_str(), names(owner))).collect();
     data.iter()
         .filter(|file| !file.is_rust())
         .filter(|file| {
             !file.components().any(|component| {
                 !code_folders.contains(&component)
-                    && named
-                        .iter()
-                        .any(|(owner, names)| *owner != file.path && names.contains(&component))
+                    && named.iter().any(|(owner, names)| *owner != file.path && names.contains(&component))
             })
         })
         .map(|file| format!("{}: nothing names this file", file.path))
@@ -143,9 +112,7 @@ fn unnamed_files(data: &[&File], owners: &[File]) -> Vec<String> {
 fn names(file: &File) -> Vec<&str> {
     let split = |text| str::split(text, |c: char| !c.is_alphanumeric() && !"._-".contains(c));
     if file.is_rust() {
-        let literals = tokens(&file.text)
-            .into_iter()
-            .filter(|it| it.kind == Kind::Literal);
+        let literals = tokens(&file.text).into_iter().filter(|it| it.kind == Kind::Literal);
         literals.flat_map(|literal| split(literal.text)).collect()
     } else {
         split(&file.text).collect()
@@ -156,15 +123,9 @@ fn vague_names(path: &str, text: &str) -> Vec<String> {
     let from_path = path.split(['/', '.']).map(|name| (1, name));
     let tokens = tokens(text);
     let from_text = tokens.windows(2).filter_map(|pair| match pair {
-        [
-            keyword,
-            Token {
-                kind: Kind::Word,
-                text,
-                line,
-                ..
-            },
-        ] if keyword.is_word("mod") => Some((*line, *text)),
+        [keyword, Token { kind: Kind::Word, text, line, .. }] if keyword.is_word("mod") => {
+            Some((*line, *text))
+        }
         _ => None,
     });
     from_path
@@ -204,10 +165,7 @@ fn undocumented_folders(files: &[File]) -> Vec<String> {
 
 #[cfg(test)]
 fn file(path: &str, text: &str) -> File {
-    File {
-        path: path.into(),
-        text: text.into(),
-    }
+    File { path: path.into(), text: text.into() }
 }
 
 #[test]
@@ -222,18 +180,14 @@ fn a_file_outside_of_every_crate_is_found() {
         file("tests/b.rs", ""),
     ];
     let found = unreachable_files(manifest, &files);
-    let expected =
-        ["src/unused.rs", "tests/b.rs"].map(|it| format!("{it}: no crate declares this module"));
+    let expected = ["src/unused.rs", "tests/b.rs"].map(|it| format!("{it}: no crate declares this module"));
     assert_eq!(found, expected);
 }
 
 #[test]
 fn a_data_file_that_nothing_names_is_found() {
     let owners = [
-        file(
-            "tests/wal/main.rs",
-            "// dead.txt\nf(\"../data/by-code.txt\"); f(\"vectors\");",
-        ),
+        file("tests/wal/main.rs", "// dead.txt\nf(\"../data/by-code.txt\"); f(\"vectors\");"),
         file("tests/setup.sh", "cp by-script.json x # setup.sh"),
         file("tests/wal/by-code.txt", ""),
         file("tests/wal/by-script.json", ""),
@@ -243,20 +197,14 @@ fn a_data_file_that_nothing_names_is_found() {
     let data: Vec<&File> = owners.iter().collect();
     let found = unnamed_files(&data, &owners);
     let expected = ["tests/setup.sh", "tests/wal/dead.txt"];
-    assert_eq!(
-        found,
-        expected.map(|it| format!("{it}: nothing names this file"))
-    );
+    assert_eq!(found, expected.map(|it| format!("{it}: nothing names this file")));
 }
 
 #[test]
 fn a_vague_module_name_is_found() {
     assert_eq!(vague_names("src/utils/mod.rs", "").len(), 1);
     assert_eq!(vague_names("src/net/helpers.rs", "").len(), 1);
-    assert_eq!(
-        vague_names("src/net/mod.rs", "mod a { pub mod misc {} }").len(),
-        1
-    );
+    assert_eq!(vague_names("src/net/mod.rs", "mod a { pub mod misc {} }").len(), 1);
     assert!(vague_names("src/net/commons.rs", "use std::util; // mod utils").is_empty());
 }
 
@@ -275,8 +223,5 @@ fn a_folder_without_its_documentation_is_found() {
         file("src/d/e.rs", ""),
         file("tests/f/main.rs", ""),
     ];
-    assert_eq!(
-        undocumented_folders(&files),
-        ["src/b/mod.rs: must begin with //!", "src/d: no mod.rs"]
-    );
+    assert_eq!(undocumented_folders(&files), ["src/b/mod.rs: must begin with //!", "src/d: no mod.rs"]);
 }

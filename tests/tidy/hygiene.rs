@@ -5,40 +5,21 @@ use crate::tokens::{Kind, begin_with, closing, tokens};
 use crate::tree::{File, assert_none, files, read, rust_files};
 
 // Put together, because this file is checked too.
-const FOREIGN_PATHS: [&str; 3] = [
-    concat!("/", "work/"),
-    concat!("/", "root/"),
-    concat!("/", "farm/"),
-];
-const LEFTOVERS: [&str; 3] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-];
+const FOREIGN_PATHS: [&str; 3] = [concat!("/", "work/"), concat!("/", "root/"), concat!("/", "farm/")];
+const LEFTOVERS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
-const UNBOUNDED: [&str; 4] = [
-    "UnboundedReceiver",
-    "UnboundedSender",
-    "unbounded",
-    "unbounded_channel",
-];
+const UNBOUNDED: [&str; 4] = ["UnboundedReceiver", "UnboundedSender", "unbounded", "unbounded_channel"];
 
 #[test]
 fn no_file_has_leftovers_or_the_paths_of_one_machine() {
     let mut files = files(&[".ci", "benches", "config", "deploy", "docs", "src", "tests"]);
-    files.push(File {
-        path: "Cargo.toml".into(),
-        text: read("Cargo.toml"),
-    });
+    files.push(File { path: "Cargo.toml".into(), text: read("Cargo.toml") });
     assert_none(&violations(&files, leftovers));
 }
 
 #[test]
 fn no_code_prints_for_debugging() {
-    assert_none(&violations(
-        &rust_files(&["benches", "src", "tests"]),
-        debug_prints,
-    ));
+    assert_none(&violations(&rust_files(&["benches", "src", "tests"]), debug_prints));
 }
 
 #[test]
@@ -51,10 +32,8 @@ fn production_code_never_unwraps() {
     let files = rust_files(&["src"]);
     let roots = ["src/lib.rs", "src/main.rs"].map(String::from);
     let reachable = reachable(&roots, &files);
-    let production: Vec<File> = files
-        .into_iter()
-        .filter(|file| reachable.get(&file.path) != Some(&true))
-        .collect();
+    let production: Vec<File> =
+        files.into_iter().filter(|file| reachable.get(&file.path) != Some(&true)).collect();
     assert_none(&violations(&production, unwraps));
 }
 
@@ -65,10 +44,7 @@ fn every_allowed_lint_has_its_reason() {
 
 #[test]
 fn every_ignored_test_has_its_reason() {
-    assert_none(&violations(
-        &rust_files(&["benches", "src", "tests"]),
-        unexplained_ignores,
-    ));
+    assert_none(&violations(&rust_files(&["benches", "src", "tests"]), unexplained_ignores));
 }
 
 /// One line a violation, from a check that gives line numbers and what is there.
@@ -77,9 +53,7 @@ fn violations(files: &[File], check: fn(&str) -> Vec<(usize, String)>) -> Vec<St
         .iter()
         .flat_map(|file| {
             let found = check(&file.text);
-            found
-                .into_iter()
-                .map(|(line, what)| format!("{}:{line}: {what}", file.path))
+            found.into_iter().map(|(line, what)| format!("{}:{line}: {what}", file.path))
         })
         .collect()
 }
@@ -88,9 +62,7 @@ fn leftovers(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let inside_word = |c: char| c.is_alphanumeric() || c == '_';
-        let words = text
-            .split(|c: char| !inside_word(c))
-            .filter(|it| LEFTOVERS.contains(it));
+        let words = text.split(|c: char| !inside_word(c)).filter(|it| LEFTOVERS.contains(it));
         found.extend(words.map(|word| (line, String::from(word))));
         for path in FOREIGN_PATHS {
             // Behind a name, it is a part of some other path.
@@ -113,20 +85,12 @@ fn unwraps(text: &str) -> Vec<(usize, String)> {
     let production: Vec<_> = tokens.into_iter().filter(|token| !token.test).collect();
     (0..production.len())
         .filter(|at| begin_with(&production[*at..], &[".", "unwrap", "(", ")"]))
-        .map(|at| {
-            (
-                production[at + 1].line,
-                String::from("unwrap: say why it cannot fail"),
-            )
-        })
+        .map(|at| (production[at + 1].line, String::from("unwrap: say why it cannot fail")))
         .collect()
 }
 
 fn unbounded_queues(text: &str) -> Vec<(usize, String)> {
-    UNBOUNDED
-        .iter()
-        .flat_map(|name| matches(text, &[name]))
-        .collect()
+    UNBOUNDED.iter().flat_map(|name| matches(text, &[name])).collect()
 }
 
 /// Lines with these words and marks in a row.
@@ -156,9 +120,7 @@ fn unexplained_lints(text: &str) -> Vec<(usize, String)> {
         if !begin_with(&tokens[at + 1..], &["("]) {
             continue;
         }
-        let reason = tokens[at..closing(&tokens, at + 1)]
-            .iter()
-            .any(|it| it.is_word("reason"));
+        let reason = tokens[at..closing(&tokens, at + 1)].iter().any(|it| it.is_word("reason"));
         let same_line = lines[token.line - 1].contains("// ");
         let above = token.line >= 2 && lines[token.line - 2].trim_start().starts_with("// ");
         if !(reason || same_line || above) {
@@ -185,17 +147,11 @@ fn unexplained_ignores(text: &str) -> Vec<(usize, String)> {
 #[test]
 fn leftovers_and_foreign_paths_are_found() {
     for text in LEFTOVERS {
-        assert_eq!(
-            leftovers(&format!("x\n# {text}: later")),
-            [(2, String::from(text))]
-        );
+        assert_eq!(leftovers(&format!("x\n# {text}: later")), [(2, String::from(text))]);
         assert!(leftovers(&format!("{}: mktemp a.{text}{text}", text.to_lowercase())).is_empty());
     }
     for text in FOREIGN_PATHS {
-        assert_eq!(
-            leftovers(&format!("cd {text}main")),
-            [(1, String::from(text))]
-        );
+        assert_eq!(leftovers(&format!("cd {text}main")), [(1, String::from(text))]);
         assert!(leftovers(&format!("cd target{text}main ${{a}}{text}")).is_empty());
     }
 }
@@ -208,23 +164,14 @@ fn a_debug_print_is_found() {
 
 #[test]
 fn an_unbounded_queue_is_found() {
-    assert_eq!(
-        unbounded_queues("let (a, b) = mpsc::unbounded_channel();").len(),
-        1
-    );
-    assert_eq!(
-        unbounded_queues("struct A { a: UnboundedSender<B> }").len(),
-        1
-    );
+    assert_eq!(unbounded_queues("let (a, b) = mpsc::unbounded_channel();").len(), 1);
+    assert_eq!(unbounded_queues("struct A { a: UnboundedSender<B> }").len(), 1);
     assert!(unbounded_queues("let (a, b) = mpsc::channel(1); Bound::Unbounded").is_empty());
 }
 
 #[test]
 fn an_unwrap_is_found_unless_in_a_test() {
-    assert_eq!(
-        unwraps("fn a() { b()\n.unwrap(); }"),
-        unwraps("\n.unwrap()")
-    );
+    assert_eq!(unwraps("fn a() { b()\n.unwrap(); }"), unwraps("\n.unwrap()"));
     assert_eq!(unwraps("fn a() { b.unwrap(); }").len(), 1);
     assert!(unwraps("fn a() { b.unwrap_or(1); c.expect(\".unwrap()\"); }").is_empty());
     assert!(unwraps("#[cfg(test)] mod tests { fn a() { b.unwrap(); } }").is_empty());
@@ -253,10 +200,7 @@ fn a_silenced_lint_without_a_reason_is_found() {
 
 #[test]
 fn an_ignored_test_without_a_reason_is_found() {
-    assert_eq!(
-        unexplained_ignores("#[test]\n#[ignore]\nfn a() {}").len(),
-        1
-    );
+    assert_eq!(unexplained_ignores("#[test]\n#[ignore]\nfn a() {}").len(), 1);
     assert_eq!(unexplained_ignores("#[ignore = \"\"]").len(), 1);
     assert!(unexplained_ignores("#[ignore = \"takes an hour\"] fn a() {}").is_empty());
 }

@@ -22,10 +22,8 @@ const LAYERS: [&[&str]; 11] = [
 #[test]
 fn every_import_points_to_a_lower_layer() {
     let files = rust_files(&["src"]);
-    let violations: Vec<String> = files
-        .iter()
-        .flat_map(|file| layer_violations(&file.path, &file.text))
-        .collect();
+    let violations: Vec<String> =
+        files.iter().flat_map(|file| layer_violations(&file.path, &file.text)).collect();
     assert_none(&violations);
 }
 
@@ -51,12 +49,9 @@ fn layer_violations(path: &str, text: &str) -> Vec<String> {
         }
         match layer(to) {
             Some(layer) if layer < limit => {}
-            Some(layer) => violations.push(format!(
-                "{path}:{line}: `{from}` (layer {limit}) uses `{to}` (layer {layer})"
-            )),
-            None => violations.push(format!(
-                "{path}:{line}: `{to}` is not a module with a layer"
-            )),
+            Some(layer) => violations
+                .push(format!("{path}:{line}: `{from}` (layer {limit}) uses `{to}` (layer {layer})")),
+            None => violations.push(format!("{path}:{line}: `{to}` is not a module with a layer")),
         }
     }
     // Each branch of a `use` tree is a path of its own.
@@ -80,10 +75,7 @@ fn module_path(path: &str) -> Vec<&str> {
 
 /// The crate's own top-level module that a path leads to, when named in a module of this depth.
 fn root_module<'a>(segments: &[&'a str], depth: usize) -> Option<&'a str> {
-    let parents = segments
-        .iter()
-        .take_while(|segment| **segment == "super")
-        .count();
+    let parents = segments.iter().take_while(|segment| **segment == "super").count();
     match segments {
         // The crate itself, as in `pub(crate)`.
         ["crate"] => None,
@@ -98,24 +90,15 @@ fn an_import_from_a_higher_layer_is_found() {
     for (path, text) in [
         ("src/types/call.rs", "use crate::proxy::Stack;"),
         ("src/api/grpc.rs", "use crate::{listen, proxy};"),
-        (
-            "src/api/grpc.rs",
-            "use crate::{types::Call, app::{self, Build}};",
-        ),
+        ("src/api/grpc.rs", "use crate::{types::Call, app::{self, Build}};"),
         ("src/net/mod.rs", "fn f() { crate::upstream::view() }"),
         ("src/net/mod.rs", "fn f(x: &mut Vec<crate::config::Raw>) {}"),
         ("src/net/mod.rs", "use super::app;"),
         ("src/net/socket.rs", "use super::super::app::Build;"),
-        (
-            "src/net/socket.rs",
-            "mod inner { use super::super::super::app::Build; }",
-        ),
+        ("src/net/socket.rs", "mod inner { use super::super::super::app::Build; }"),
         ("src/net/socket.rs", "pub(in crate::app) fn f() {}"),
         ("src/net.rs", "pub use etcdlet::app;"),
-        (
-            "src/net/mod.rs",
-            "#[cfg(test)] mod tests { use crate::proxy; }",
-        ),
+        ("src/net/mod.rs", "#[cfg(test)] mod tests { use crate::proxy; }"),
     ] {
         assert_eq!(layer_violations(path, text).len(), 1, "{path}: {text}");
     }
@@ -145,31 +128,15 @@ fn a_module_without_a_layer_is_found() {
 #[test]
 fn imports_from_lower_layers_and_from_the_own_module_are_allowed() {
     for (path, text) in [
-        (
-            "src/api/grpc.rs",
-            "use crate::{types::Call, proxy::{Stack, watch}};",
-        ),
-        (
-            "src/api/grpc.rs",
-            "use super::json; pub(crate) use crate::api::json::Gateway;",
-        ),
+        ("src/api/grpc.rs", "use crate::{types::Call, proxy::{Stack, watch}};"),
+        ("src/api/grpc.rs", "use super::json; pub(crate) use crate::api::json::Gateway;"),
         ("src/api/mod.rs", "mod inner { use super::Error; }"),
-        (
-            "src/api/json/mod.rs",
-            "use super::super::api::Error; use super::grpc;",
-        ),
-        (
-            "src/api/mod.rs",
-            "// use crate::app;\nconst A: &str = \"crate::app\";",
-        ),
+        ("src/api/json/mod.rs", "use super::super::api::Error; use super::grpc;"),
+        ("src/api/mod.rs", "// use crate::app;\nconst A: &str = \"crate::app\";"),
         ("src/app/build.rs", "use crate::{cli, config, listen};"),
         ("src/main.rs", "use etcdlet::app;"),
         ("src/lib.rs", "pub mod gossip; pub use crate::app::Build;"),
     ] {
-        assert_eq!(
-            layer_violations(path, text),
-            [] as [&str; 0],
-            "{path}: {text}"
-        );
+        assert_eq!(layer_violations(path, text), [] as [&str; 0], "{path}: {text}");
     }
 }

@@ -22,20 +22,12 @@ pub(crate) struct NamedPath<'a> {
 impl NamedPath<'_> {
     /// Whether these segments follow each other somewhere in the path.
     pub(crate) fn has(&self, segments: &[&str]) -> bool {
-        self.segments
-            .windows(segments.len())
-            .any(|window| window == segments)
+        self.segments.windows(segments.len()).any(|window| window == segments)
     }
 }
 
 pub(crate) fn paths<'a>(tokens: &'a [Token<'a>]) -> Vec<NamedPath<'a>> {
-    let mut walk = Walk {
-        tokens,
-        at: 0,
-        inside: Vec::new(),
-        depth: 0,
-        found: Vec::new(),
-    };
+    let mut walk = Walk { tokens, at: 0, inside: Vec::new(), depth: 0, found: Vec::new() };
     while walk.at < tokens.len() {
         walk.step();
     }
@@ -144,35 +136,21 @@ impl<'a> Walk<'a> {
     }
 
     fn next_is(&self, mark: &str) -> bool {
-        self.tokens
-            .get(self.at + 1)
-            .is_some_and(|token| token.is_mark(mark))
+        self.tokens.get(self.at + 1).is_some_and(|token| token.is_mark(mark))
     }
 }
 
 #[cfg(test)]
 fn joined(text: &str) -> Vec<String> {
     let tokens = crate::tokens::tokens(text);
-    paths(&tokens)
-        .iter()
-        .map(|path| path.segments.join("::"))
-        .collect()
+    paths(&tokens).iter().map(|path| path.segments.join("::")).collect()
 }
 
 #[test]
 fn use_trees_are_expanded() {
     assert_eq!(
         joined("pub use a::{b::{self, C as D}, e::*, f}; use self::g; use ::h::i as _; use j;"),
-        [
-            "pub",
-            "a::b::self",
-            "a::b::C",
-            "a::e::*",
-            "a::f",
-            "g",
-            "h::i",
-            "j"
-        ]
+        ["pub", "a::b::self", "a::b::C", "a::e::*", "a::f", "g", "h::i", "j"]
     );
 }
 
@@ -180,9 +158,7 @@ fn use_trees_are_expanded() {
 fn paths_in_code_are_found() {
     assert_eq!(
         joined("fn x(y: a::B<c::D>) -> impl E + use<'_> { f::g!(h.i()); j::<k::L>::m() }"),
-        [
-            "fn", "x", "y", "a::B", "c::D", "impl", "E", "use", "f::g", "h", "i", "j", "k::L", "m"
-        ]
+        ["fn", "x", "y", "a::B", "c::D", "impl", "E", "use", "f::g", "h", "i", "j", "k::L", "m"]
     );
 }
 
@@ -191,10 +167,7 @@ fn inline_modules_are_known() {
     let tokens = crate::tokens::tokens("a; mod b { c; mod d { if x { e } } f } g");
     let inside = |name: &str| {
         let paths = paths(&tokens);
-        let path = paths
-            .iter()
-            .find(|path| path.segments == [name])
-            .expect("it is in the text");
+        let path = paths.iter().find(|path| path.segments == [name]).expect("it is in the text");
         path.inside.join("::")
     };
     let found = ["a", "c", "e", "f", "g"].map(inside);

@@ -8,14 +8,8 @@ use crate::tree::ROOT;
 
 const REGENERATE: &str = "ETCDLET_REGENERATE";
 
-const PROTOS: [&str; 6] = [
-    "auth.proto",
-    "health.proto",
-    "kv.proto",
-    "rpc.proto",
-    "v3election.proto",
-    "v3lock.proto",
-];
+const PROTOS: [&str; 6] =
+    ["auth.proto", "health.proto", "kv.proto", "rpc.proto", "v3election.proto", "v3lock.proto"];
 
 #[test]
 fn generated_messages_are_what_the_proto_files_give() {
@@ -36,19 +30,14 @@ fn generated_messages_are_what_the_proto_files_give() {
 #[test]
 fn every_proto_file_is_generated_from() {
     let sources = Path::new(ROOT).join("src/proto");
-    let found = read_folder(&sources)
-        .into_keys()
-        .filter(|name| name.ends_with(".proto"));
+    let found = read_folder(&sources).into_keys().filter(|name| name.ends_with(".proto"));
     assert_eq!(found.collect::<Vec<_>>(), PROTOS);
 }
 
 #[test]
 fn an_edited_a_missing_and_a_surplus_file_are_all_stale() {
     let files = |entries: &[(&str, &str)]| -> BTreeMap<String, String> {
-        entries
-            .iter()
-            .map(|(name, text)| (String::from(*name), String::from(*text)))
-            .collect()
+        entries.iter().map(|(name, text)| (String::from(*name), String::from(*text))).collect()
     };
     let fresh = files(&[("a.rs", "1"), ("b.rs", "1"), ("c.rs", "1")]);
     let committed = files(&[("a.rs", "1"), ("b.rs", "edited"), ("d.rs", "1")]);
@@ -69,18 +58,11 @@ fn generate(sources: &Path) -> BTreeMap<String, String> {
 }
 
 /// Names of files that are not the same on both sides.
-fn differences(
-    fresh: &BTreeMap<String, String>,
-    committed: &BTreeMap<String, String>,
-) -> Vec<String> {
+fn differences(fresh: &BTreeMap<String, String>, committed: &BTreeMap<String, String>) -> Vec<String> {
     let mut names: Vec<&String> = fresh.keys().chain(committed.keys()).collect();
     names.sort();
     names.dedup();
-    names
-        .into_iter()
-        .filter(|name| fresh.get(*name) != committed.get(*name))
-        .cloned()
-        .collect()
+    names.into_iter().filter(|name| fresh.get(*name) != committed.get(*name)).cloned().collect()
 }
 
 /// The text files directly inside a folder; none if there is no such folder.

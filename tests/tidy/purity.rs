@@ -23,10 +23,8 @@ enum Ban {
 #[test]
 fn every_module_does_without_what_it_must() {
     let files = rust_files(&["src"]);
-    let violations: Vec<String> = files
-        .iter()
-        .flat_map(|file| purity_violations(&file.path, &file.text))
-        .collect();
+    let violations: Vec<String> =
+        files.iter().flat_map(|file| purity_violations(&file.path, &file.text)).collect();
     assert_none(&violations);
 }
 
@@ -50,14 +48,7 @@ fn bans(path: &str) -> Vec<Ban> {
     let module = inner.split(['/', '.']).next().unwrap_or_default();
     let mut bans = match module {
         "proto" | "types" => {
-            vec![
-                Ban::Clocks,
-                Ban::Files,
-                Ban::Metrics,
-                Ban::Sockets,
-                Ban::Tokio,
-                Ban::Tonic,
-            ]
+            vec![Ban::Clocks, Ban::Files, Ban::Metrics, Ban::Sockets, Ban::Tokio, Ban::Tonic]
         }
         "raft" => vec![Ban::Metrics, Ban::Tonic],
         "net" | "storage" | "telemetry" | "tls" => vec![Ban::Tonic],
@@ -82,28 +73,18 @@ fn breaks(named: &NamedPath<'_>, ban: Ban) -> bool {
             let last = named.segments.last().copied().unwrap_or_default();
             let is_log = ["error", "info", "warn"].contains(&last)
                 && (begin_with(named.after, &["!"]) || named.segments[0] == "tracing");
-            is_log
-                || ["ERROR", "INFO", "WARN"]
-                    .iter()
-                    .any(|level| named.has(&["Level", level]))
+            is_log || ["ERROR", "INFO", "WARN"].iter().any(|level| named.has(&["Level", level]))
         }
         Ban::Metrics => names_crate(named, "prometheus"),
         Ban::Module(module) => named.segments.starts_with(&["crate", module]),
         Ban::Randomness => {
             let seeded = named.has(&["Rng", "with_seed"]) || named.segments.ends_with(&["Rng"]);
-            ["fastrand", "getrandom", "rand"]
-                .iter()
-                .any(|name| names_crate(named, name))
-                && !seeded
+            ["fastrand", "getrandom", "rand"].iter().any(|name| names_crate(named, name)) && !seeded
                 || named.has(&["Rng", "new"])
                 || named.has(&["Rng", "default"])
         }
         Ban::Sockets => {
-            names_crate(named, "socket2")
-                || named
-                    .segments
-                    .iter()
-                    .any(|segment| SOCKETS.contains(segment))
+            names_crate(named, "socket2") || named.segments.iter().any(|segment| SOCKETS.contains(segment))
         }
         Ban::Tokio => names_crate(named, "tokio"),
         Ban::Tonic => names_crate(named, "tonic"),
@@ -119,24 +100,10 @@ fn is_method(named: &NamedPath<'_>, name: &str) -> bool {
     named.segments == [name] && named.before.is_some_and(|before| before.is_mark("."))
 }
 
-const CORE_BANS: [Ban; 6] = [
-    Ban::Clocks,
-    Ban::Files,
-    Ban::Logs,
-    Ban::Randomness,
-    Ban::Sockets,
-    Ban::Tokio,
-];
+const CORE_BANS: [Ban; 6] = [Ban::Clocks, Ban::Files, Ban::Logs, Ban::Randomness, Ban::Sockets, Ban::Tokio];
 
-const SOCKETS: [&str; 7] = [
-    "TcpListener",
-    "TcpStream",
-    "ToSocketAddrs",
-    "UdpSocket",
-    "UnixDatagram",
-    "UnixListener",
-    "UnixStream",
-];
+const SOCKETS: [&str; 7] =
+    ["TcpListener", "TcpStream", "ToSocketAddrs", "UdpSocket", "UnixDatagram", "UnixListener", "UnixStream"];
 
 #[test]
 fn a_core_that_reaches_for_the_world_is_found() {
@@ -161,17 +128,10 @@ fn a_core_that_reaches_for_the_world_is_found() {
         "use tracing::{debug, error};",
         "fn f() { tracing::event!(tracing::Level::INFO, \"up\"); }",
     ] {
-        for path in [
-            "src/proxy/watch/core.rs",
-            "src/raft/log/mod.rs",
-            "src/raft.rs",
-        ] {
+        for path in ["src/proxy/watch/core.rs", "src/raft/log/mod.rs", "src/raft.rs"] {
             assert_eq!(purity_violations(path, text).len(), 1, "{path}: {text}");
         }
-        assert!(
-            purity_violations("src/proxy/watch/driver.rs", text).is_empty(),
-            "{text}"
-        );
+        assert!(purity_violations("src/proxy/watch/driver.rs", text).is_empty(), "{text}");
     }
 }
 
@@ -201,10 +161,7 @@ fn every_layer_has_its_bans() {
         ("src/types/ids.rs", "use prometheus::IntCounter;"),
         ("src/proto/mod.rs", "use std::fs::File;"),
         ("src/types/call.rs", "fn f() { std::time::Instant::now(); }"),
-        (
-            "src/types/call.rs",
-            "use std::net::{SocketAddr, TcpListener};",
-        ),
+        ("src/types/call.rs", "use std::net::{SocketAddr, TcpListener};"),
         ("src/raft/node.rs", "use prometheus::IntCounter;"),
         ("src/storage/wal/mod.rs", "fn f() -> tonic::Status {}"),
         ("src/tls/mod.rs", "use tonic::transport;"),
@@ -214,9 +171,6 @@ fn every_layer_has_its_bans() {
         ("src/api/grpc.rs", "fn f() { crate::storage::open() }"),
     ] {
         assert_eq!(purity_violations(path, text).len(), 1, "{path}: {text}");
-        assert!(
-            purity_violations("src/member/driver.rs", text).is_empty(),
-            "{text}"
-        );
+        assert!(purity_violations("src/member/driver.rs", text).is_empty(), "{text}");
     }
 }

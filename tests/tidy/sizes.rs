@@ -16,10 +16,8 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 
 #[test]
 fn no_file_exceeds_the_limit() {
-    let violations: Vec<String> = production_files()
-        .iter()
-        .filter_map(|(path, text)| file_violation(path, text))
-        .collect();
+    let violations: Vec<String> =
+        production_files().iter().filter_map(|(path, text)| file_violation(path, text)).collect();
     assert_none(&violations);
 }
 
@@ -28,17 +26,8 @@ fn no_function_exceeds_the_limit() {
     let violations: Vec<String> = production_files()
         .iter()
         .flat_map(|(path, text)| long_functions(path, text))
-        .filter(|long| {
-            !LONG_FUNCTIONS
-                .iter()
-                .any(|(path, name, _)| long.is(path, name))
-        })
-        .map(|long| {
-            format!(
-                "{}:{}: `{}` has {} lines",
-                long.path, long.line, long.name, long.lines
-            )
-        })
+        .filter(|long| !LONG_FUNCTIONS.iter().any(|(path, name, _)| long.is(path, name)))
+        .map(|long| format!("{}:{}: `{}` has {} lines", long.path, long.line, long.name, long.lines))
         .collect();
     assert_none(&violations);
 }
@@ -46,10 +35,7 @@ fn no_function_exceeds_the_limit() {
 #[test]
 fn every_exception_is_still_needed() {
     let files = production_files();
-    let long: Vec<LongFunction> = files
-        .iter()
-        .flat_map(|(path, text)| long_functions(path, text))
-        .collect();
+    let long: Vec<LongFunction> = files.iter().flat_map(|(path, text)| long_functions(path, text)).collect();
     let violations: Vec<String> = LONG_FUNCTIONS
         .iter()
         .filter(|(path, name, _)| !long.iter().any(|long| long.is(path, name)))
@@ -86,11 +72,7 @@ fn production_files() -> Vec<(String, String)> {
 }
 
 fn file_violation(path: &str, text: &str) -> Option<String> {
-    let limit = if path == "src/main.rs" {
-        MAIN_LINES_MAX
-    } else {
-        FILE_LINES_MAX
-    };
+    let limit = if path == "src/main.rs" { MAIN_LINES_MAX } else { FILE_LINES_MAX };
     let lines = production_lines(text);
     (lines > limit).then(|| format!("{path}: {lines} lines without tests, {limit} are allowed"))
 }
@@ -123,12 +105,7 @@ fn long_functions(path: &str, text: &str) -> Vec<LongFunction> {
             let lines = tokens[end].line - token.line + 1;
             if lines > FUNCTION_LINES_MAX {
                 let (path, name) = (String::from(path), String::from(name.text));
-                found.push(LongFunction {
-                    path,
-                    name,
-                    line: token.line,
-                    lines,
-                });
+                found.push(LongFunction { path, name, line: token.line, lines });
             }
         }
     }
@@ -153,10 +130,7 @@ fn body_end(tokens: &[Token<'_>], start: usize) -> Option<usize> {
 
 #[cfg(test)]
 fn function(name: &str, lines: usize) -> String {
-    format!(
-        "    fn {name}(x: [u8; 2]) -> u8\n    {{\n{}    }}\n",
-        "        x();\n".repeat(lines - 3)
-    )
+    format!("    fn {name}(x: [u8; 2]) -> u8\n    {{\n{}    }}\n", "        x();\n".repeat(lines - 3))
 }
 
 #[test]
@@ -166,14 +140,9 @@ fn a_function_beyond_the_limit_is_found() {
     let declared = "trait T { fn declared(self) -> [u8; 2]; }\n";
     let text = format!("impl A {{\n{fits}{declared}{long}}}\n#[cfg(test)] mod tests {{ {long} }}");
     let found = long_functions("src/a.rs", &text);
-    let [found] = &found[..] else {
-        panic!("one function is long: {found:?}")
-    };
+    let [found] = &found[..] else { panic!("one function is long: {found:?}") };
     assert!(found.is("src/a.rs", "long"));
-    assert_eq!(
-        (found.line, found.lines),
-        (FUNCTION_LINES_MAX + 3, FUNCTION_LINES_MAX + 1)
-    );
+    assert_eq!((found.line, found.lines), (FUNCTION_LINES_MAX + 3, FUNCTION_LINES_MAX + 1));
 }
 
 #[test]

@@ -31,12 +31,7 @@ impl Token<'_> {
 }
 
 pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut lexer = Lexer {
-        text,
-        at: 0,
-        line: 1,
-        tokens: Vec::new(),
-    };
+    let mut lexer = Lexer { text, at: 0, line: 1, tokens: Vec::new() };
     while lexer.at < text.len() {
         lexer.step();
     }
@@ -48,10 +43,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
 /// Whether the tokens begin with these words and marks.
 pub(crate) fn begin_with(tokens: &[Token<'_>], pattern: &[&str]) -> bool {
     tokens.len() >= pattern.len()
-        && tokens
-            .iter()
-            .zip(pattern)
-            .all(|(token, text)| token.kind != Kind::Literal && token.text == *text)
+        && tokens.iter().zip(pattern).all(|(token, text)| token.kind != Kind::Literal && token.text == *text)
 }
 
 /// Index of the mark that closes the bracket at `open`; the last index if nothing does.
@@ -120,21 +112,13 @@ impl<'a> Lexer<'a> {
     /// Takes `rest[start..end]` as a token and moves behind it.
     fn push(&mut self, kind: Kind, start: usize, end: usize) {
         let text = &self.text[self.at + start..self.at + end];
-        self.tokens.push(Token {
-            kind,
-            text,
-            line: self.line,
-            test: false,
-        });
+        self.tokens.push(Token { kind, text, line: self.line, test: false });
         self.skip(end);
     }
 
     /// Moves behind the closing quote of the literal that `rest` began with.
     fn skip_quote_and_hashes(&mut self, rest: &str) {
-        let hashes = rest
-            .trim_start_matches(['b', 'c', 'r'])
-            .bytes()
-            .take_while(|b| *b == b'#');
+        let hashes = rest.trim_start_matches(['b', 'c', 'r']).bytes().take_while(|b| *b == b'#');
         self.skip(1 + hashes.count());
     }
 
@@ -146,8 +130,7 @@ impl<'a> Lexer<'a> {
 }
 
 fn word_length(text: &str) -> usize {
-    text.find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(text.len())
+    text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
 }
 
 fn block_comment_length(text: &str) -> usize {
@@ -181,17 +164,13 @@ fn literal(text: &str) -> Option<(usize, usize)> {
         let unhashed = text[prefix..].trim_start_matches('#');
         let start = text.len() - unhashed.strip_prefix('"')?.len();
         let terminator = format!("\"{}", &text[prefix..start - 1]);
-        let length = text[start..]
-            .find(&terminator)
-            .unwrap_or(text.len() - start - 1);
+        let length = text[start..].find(&terminator).unwrap_or(text.len() - start - 1);
         return Some((start, start + length));
     }
     let start = prefix + 1;
     match text[prefix..].chars().next()? {
         '"' => Some((start, start + quoted_length(&text[start..], '"'))),
-        '\'' if is_character(&text[start..]) => {
-            Some((start, start + quoted_length(&text[start..], '\'')))
-        }
+        '\'' if is_character(&text[start..]) => Some((start, start + quoted_length(&text[start..], '\''))),
         _ => None,
     }
 }
@@ -300,41 +279,17 @@ fn comments_and_the_content_of_literals_are_not_words() {
         let a = "unwrap \" unwrap"; let b = r#"unwrap " unwrap"#; let c = b"unwrap";
         let d = '"'; let e = '\''; let f: &'static str = "";
     "##;
-    let words: Vec<_> = tokens(text)
-        .into_iter()
-        .filter(|t| t.kind == Kind::Word)
-        .collect();
+    let words: Vec<_> = tokens(text).into_iter().filter(|t| t.kind == Kind::Word).collect();
     let words: Vec<_> = words.iter().map(|t| t.text).collect();
-    assert_eq!(
-        words,
-        [
-            "let", "a", "let", "b", "let", "c", "let", "d", "let", "e", "let", "f", "str"
-        ]
-    );
-    let literals: Vec<_> = tokens(text)
-        .into_iter()
-        .filter(|t| t.kind == Kind::Literal)
-        .collect();
+    assert_eq!(words, ["let", "a", "let", "b", "let", "c", "let", "d", "let", "e", "let", "f", "str"]);
+    let literals: Vec<_> = tokens(text).into_iter().filter(|t| t.kind == Kind::Literal).collect();
     let literals: Vec<_> = literals.iter().map(|t| t.text).collect();
-    assert_eq!(
-        literals,
-        [
-            r#"unwrap \" unwrap"#,
-            r#"unwrap " unwrap"#,
-            "unwrap",
-            "\"",
-            r"\'",
-            ""
-        ]
-    );
+    assert_eq!(literals, [r#"unwrap \" unwrap"#, r#"unwrap " unwrap"#, "unwrap", "\"", r"\'", ""]);
 }
 
 #[test]
 fn tokens_know_their_line() {
-    let lines: Vec<_> = tokens("a\n/* x\n */ b \"\n\n\" c")
-        .iter()
-        .map(|t| t.line)
-        .collect();
+    let lines: Vec<_> = tokens("a\n/* x\n */ b \"\n\n\" c").iter().map(|t| t.line).collect();
     assert_eq!(lines, [1, 3, 3, 5]);
 }
 
@@ -344,26 +299,11 @@ fn only_items_under_cfg_test_are_test_code() {
         ("#[cfg(test)] mod tests { fn a() {} } fn b() {}", vec!["b"]),
         ("#[cfg(test)] mod tests; fn b() {}", vec!["b"]),
         ("#[cfg(test)] use a::{x, y}; fn b() {}", vec!["b"]),
-        (
-            "#[cfg(test)] pub(crate) const fn a() -> [u8; 4] { [0; 4] } fn b() {}",
-            vec!["b"],
-        ),
-        (
-            "#[cfg(test)] #[derive(Debug)] struct A { x: u8 } fn b() {}",
-            vec!["b"],
-        ),
-        (
-            "#[cfg(all(test, unix))] fn a<T>() where T: X, T: Y {} fn b() {}",
-            vec!["b"],
-        ),
-        (
-            "struct S { #[cfg(test)] fn_a: A, fn_b: B } fn b() {}",
-            vec!["fn_b", "b"],
-        ),
-        (
-            "enum E { #[cfg(test)] fn_a { x: u8 }, } fn b() {}",
-            vec!["b"],
-        ),
+        ("#[cfg(test)] pub(crate) const fn a() -> [u8; 4] { [0; 4] } fn b() {}", vec!["b"]),
+        ("#[cfg(test)] #[derive(Debug)] struct A { x: u8 } fn b() {}", vec!["b"]),
+        ("#[cfg(all(test, unix))] fn a<T>() where T: X, T: Y {} fn b() {}", vec!["b"]),
+        ("struct S { #[cfg(test)] fn_a: A, fn_b: B } fn b() {}", vec!["fn_b", "b"]),
+        ("enum E { #[cfg(test)] fn_a { x: u8 }, } fn b() {}", vec!["b"]),
         ("#[cfg(not(test))] fn a() {} fn b() {}", vec!["a", "b"]),
         ("#![cfg(test)] fn a() {} fn b() {}", vec![]),
     ] {

@@ -63,10 +63,7 @@ fn collect(folder: &str, found: &mut Vec<File>) {
             None => {
                 let path = format!("{folder}/{name}");
                 let bytes = fs::read(Path::new(ROOT).join(&path)).expect("a listed file is read");
-                found.push(File {
-                    path,
-                    text: String::from_utf8(bytes).unwrap_or_default(),
-                });
+                found.push(File { path, text: String::from_utf8(bytes).unwrap_or_default() });
             }
         }
     }
@@ -79,15 +76,8 @@ fn entries(folder: &str) -> Vec<String> {
     entries
         .map(|entry| {
             let path = entry.expect("the folder can be listed").path();
-            let name = path
-                .file_name()
-                .expect("a listed file has a name")
-                .to_string_lossy();
-            if path.is_dir() {
-                format!("{name}/")
-            } else {
-                name.into_owned()
-            }
+            let name = path.file_name().expect("a listed file has a name").to_string_lossy();
+            if path.is_dir() { format!("{name}/") } else { name.into_owned() }
         })
         .collect()
 }

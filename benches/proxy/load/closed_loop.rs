@@ -1,0 +1,147 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::client::{CallError, Caller, Connection, Method};
+use crate::contender::Contender;
+use crate::error::Error;
+use crate::workload::Workload;
+
+/// Callers that each send their next call when the last is answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) method: Method,
+    pub(crate) connections: usize,
+    pub(crate) in_flight_per_connection: usize,
+    /// Calls in one turn of a contender, all connections together.
+    pub(crate) calls: u64,
+    /// Used in turn.
+    pub(crate) bodies: Vec<Bytes>,
+    pub(crate) reply_bytes_min: usize,
+}
+
+/// The open connections of a plan.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    /// Held because dropping one closes it.
+    _connections: Vec<Connection>,
+    callers: Vec<Caller>,
+    bodies: Arc<[Bytes]>,
+    reply_bytes_min: usize,
+}
+
+/// What became of the calls.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) calls: u64,
+    pub(crate) elapsed: Duration,
+    latencies: Vec<Duration>,
+    failed: u64,
+    first_failure: Option<CallError>,
+}
+
+impl Pool {
+    pub(crate) async fn open(address: SocketAddr, plan: &Plan) -> std::io::Result<Self> {
+        let mut connections = Vec::new();
+        let mut callers = Vec::new();
+        for _ in 0..plan.connections {
+            let connection = Connection::open(address).await.map_err(std::io::Error::other)?;
+            let caller = connection.caller(plan.method);
+            callers.extend(std::iter::repeat_n(caller, plan.in_flight_per_connection));
+            connections.push(connection);
+        }
+        Ok(Self {
+            _connections: connections,
+            callers,
+            bodies: plan.bodies.clone().into(),
+            reply_bytes_min: plan.reply_bytes_min,
+        })
+    }
+
+    pub(crate) async fn run(&self, calls: u64) -> Tally {
+        let next = Arc::new(AtomicU64::new(0));
+        let mut loops = JoinSet::new();
+        let start = Instant::now();
+        for caller in &self.callers {
+            let (caller, next, bodies) = (caller.clone(), Arc::clone(&next), Arc::clone(&self.bodies));
+            let reply_bytes_min = self.reply_bytes_min;
+            loops.spawn(async move { call_until(caller, calls, &next, &bodies, reply_bytes_min).await });
+        }
+        let mut tally = Tally::default();
+        for part in loops.join_all().await {
+            tally.absorb(part);
+        }
+        tally.elapsed = start.elapsed();
+        tally
+    }
+}
+
+impl Tally {
+    /// Adds another turn of the same contender, or the share of another caller.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        let Self { calls, elapsed, latencies, failed, first_failure } = other;
+        self.calls += calls;
+        self.elapsed += elapsed;
+        self.latencies.extend(latencies);
+        self.failed += failed;
+        self.first_failure = self.first_failure.take().or(first_failure);
+    }
+
+    /// Adds the failures of a warm-up, and only those.
+    pub(crate) fn take_failures(&mut self, warm_up: Self) {
+        self.failed += warm_up.failed;
+        self.first_failure = self.first_failure.take().or(warm_up.first_failure);
+    }
+
+    /// A failed call is no slow call: nothing is reported of a run that has one.
+    pub(crate) fn into_valid(self, workload: Workload, contender: Contender) -> Result<Self, Error> {
+        match self.first_failure {
+            None => Ok(self),
+            Some(first) => {
+                Err(Error::Invalid { workload, contender, failed: self.failed, calls: self.calls, first })
+            }
+        }
+    }
+
+    pub(crate) fn calls_per_second(&self) -> f64 {
+        self.calls as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// In microseconds; `part` lies between 0 and 1.
+    pub(crate) fn percentile_us(&mut self, part: f64) -> f64 {
+        let last = self.latencies.len() - 1;
+        let index = (last as f64 * part).round() as usize;
+        let (_, latency, _) = self.latencies.select_nth_unstable(index);
+        latency.as_secs_f64() * 1e6
+    }
+}
+
+/// Numbers are claimed from `next`, so that a slow connection makes fewer calls instead of a long tail.
+async fn call_until(
+    mut caller: Caller,
+    calls: u64,
+    next: &AtomicU64,
+    bodies: &[Bytes],
+    reply_bytes_min: usize,
+) -> Tally {
+    let mut tally = Tally::default();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= calls {
+            return tally;
+        }
+        let body = bodies[number as usize % bodies.len()].clone();
+        let start = Instant::now();
+        let outcome = caller.unary(body, reply_bytes_min).await;
+        tally.calls += 1;
+        tally.latencies.push(start.elapsed());
+        if let Err(error) = outcome {
+            tally.failed += 1;
+            tally.first_failure.get_or_insert(error);
+        }
+    }
+}

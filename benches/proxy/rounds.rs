@@ -1,0 +1,143 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::contender::{Contender, Running};
+use crate::error::Error;
+use crate::load::{Plan, Pool, Tally};
+use crate::member::Member;
+use crate::memory;
+use crate::options::Options;
+use crate::programs::Programs;
+use crate::report::say;
+use crate::results::{Metric, Results};
+use crate::usage::CpuMark;
+use crate::workload::Workload;
+
+/// What one contender did in one round.
+#[derive(Debug, Default)]
+struct Turn {
+    tally: Tally,
+    /// None for direct.
+    proxy_cpu: Option<Duration>,
+    etcd_cpu: Duration,
+}
+
+/// Starts everything, runs every selected workload, and stops everything.
+pub(crate) async fn run(options: &Options, programs: &Programs) -> Result<Results, Error> {
+    let scratch = TempDir::with_prefix("etcdlet-bench-")?;
+    let data_base = options.data_dir.clone().unwrap_or_else(|| PathBuf::from(scratch.path()));
+    let data = TempDir::with_prefix_in("etcd-data-", std::path::absolute(data_base)?)?;
+    let member = Member::start(options, programs, scratch.path(), data.path()).await?;
+    let mut results = Results::new(options);
+
+    let mut field = Vec::new();
+    for contender in options.contenders() {
+        field.push(contender.start(programs, member.address, scratch.path()).await?);
+    }
+    for workload in options.workloads() {
+        let Some(plan) = workload.plan(options) else {
+            continue;
+        };
+        for round in 0..options.rounds() {
+            say(&format!("{workload}: round {} of {}", round + 1, options.rounds()));
+            let turns = round_of(workload, &plan, round, &field, &member).await?;
+            record(&mut results, workload, turns);
+        }
+    }
+    // Idle proxies would still wake up while the memory of fresh ones is read.
+    drop(field);
+    if options.workloads().contains(&Workload::Memory) {
+        memory::run(options, programs, &member, scratch.path(), &mut results).await?;
+    }
+    Ok(results)
+}
+
+async fn round_of(
+    workload: Workload,
+    plan: &Plan,
+    round: u32,
+    field: &[Running],
+    member: &Member,
+) -> Result<BTreeMap<Contender, Turn>, Error> {
+    let mut turns: BTreeMap<Contender, Turn> = BTreeMap::new();
+    for slice in 0..workload.slices() {
+        for position in 0..field.len() {
+            let running = &field[(position + (round + slice) as usize) % field.len()];
+            let turn = tokio::time::timeout(TURN_TIMEOUT, turn_of(plan, running, member)).await.map_err(
+                |_| Error::Stuck {
+                    workload,
+                    contender: running.contender,
+                    limit_secs: TURN_TIMEOUT.as_secs(),
+                },
+            )??;
+            turns.entry(running.contender).or_default().absorb(turn);
+        }
+    }
+    turns
+        .into_iter()
+        .map(|(contender, turn)| {
+            let tally = turn.tally.into_valid(workload, contender)?;
+            Ok((contender, Turn { tally, ..turn }))
+        })
+        .collect()
+}
+
+async fn turn_of(plan: &Plan, running: &Running, member: &Member) -> Result<Turn, Error> {
+    let pool = Pool::open(running.address, plan).await?;
+    let warm_up = pool.run((plan.calls / WARM_UP_PART).max(1)).await;
+    let proxy = running.process.as_ref();
+    let proxy_before = proxy.map(CpuMark::read).transpose()?;
+    let etcd_before = CpuMark::read(&member.process)?;
+    let mut tally = pool.run(plan.calls).await;
+    // The last replies have arrived, but their senders may still be busy with them.
+    tokio::time::sleep(SETTLE).await;
+    let etcd_cpu = CpuMark::read(&member.process)?.since(&etcd_before);
+    let proxy_after = proxy.map(CpuMark::read).transpose()?;
+    tally.take_failures(warm_up);
+    Ok(Turn {
+        tally,
+        proxy_cpu: proxy_before.zip(proxy_after).map(|(before, after)| after.since(&before)),
+        etcd_cpu,
+    })
+}
+
+impl Turn {
+    fn absorb(&mut self, other: Self) {
+        let Self { tally, proxy_cpu, etcd_cpu } = other;
+        self.tally.absorb(tally);
+        self.proxy_cpu = self.proxy_cpu.or(Some(Duration::ZERO)).zip(proxy_cpu).map(|(a, b)| a + b);
+        self.etcd_cpu += etcd_cpu;
+    }
+}
+
+fn record(results: &mut Results, workload: Workload, mut turns: BTreeMap<Contender, Turn>) {
+    let direct_p50 = turns.get_mut(&Contender::Direct).map(|turn| turn.tally.percentile_us(0.5));
+    for (contender, mut turn) in turns {
+        let mut add = |metric, figure| results.add(workload, metric, contender, figure);
+        let per_call = |cpu: Duration| cpu.as_secs_f64() * 1e6 / turn.tally.calls as f64;
+        if let Some(cpu) = turn.proxy_cpu {
+            add(Metric::ProxyCpuUs, per_call(cpu));
+        }
+        add(Metric::EtcdCpuUs, per_call(turn.etcd_cpu));
+        let p50 = turn.tally.percentile_us(0.5);
+        add(Metric::P50Us, p50);
+        add(Metric::P99Us, turn.tally.percentile_us(0.99));
+        match direct_p50 {
+            Some(direct) if workload.is_serial() && contender != Contender::Direct => {
+                add(Metric::P50AddedUs, p50 - direct);
+            }
+            _ => {}
+        }
+        if !workload.is_serial() {
+            add(Metric::CallsPerSecond, turn.tally.calls_per_second());
+        }
+    }
+}
+
+/// One in so many calls is made again beforehand: pools fill, allocators grow, windows open.
+const WARM_UP_PART: u64 = 10;
+const SETTLE: Duration = Duration::from_millis(20);
+const TURN_TIMEOUT: Duration = Duration::from_secs(120);

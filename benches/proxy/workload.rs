@@ -1,0 +1,112 @@
+use std::fmt;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+
+use crate::load::{Method, Plan, wire};
+use crate::options::Options;
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
+pub(crate) enum Workload {
+    Get,
+    Put,
+    GetSerial,
+    PutSerial,
+    Range,
+    Memory,
+}
+
+impl Workload {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::GetSerial => "get-serial",
+            Self::PutSerial => "put-serial",
+            Self::Range => "range",
+            Self::Memory => "memory",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Get => "linearizable get of a 256 B value, 64 in flight over 8 connections",
+            Self::Put => "put of a 256 B value, 64 in flight over 8 connections",
+            Self::GetSerial => "linearizable get, one at a time",
+            Self::PutSerial => "put, one at a time",
+            Self::Range => {
+                "linearizable range of 1,000 keys with 256 B values, 8 in flight over 8 connections"
+            }
+            Self::Memory => "memory at rest and with 1,000 connections of one watch each",
+        }
+    }
+
+    /// What a slot sends; none where the workload is not a closed loop of calls.
+    pub(crate) fn plan(self, options: &Options) -> Option<Plan> {
+        let (method, connections, in_flight, calls) = match self {
+            Self::Get => (Method::Range, 8, 8, 20_000),
+            Self::Put => (Method::Put, 8, 8, 20_000),
+            Self::GetSerial => (Method::Range, 1, 1, 500),
+            Self::PutSerial => (Method::Put, 1, 1, 500),
+            Self::Range => (Method::Range, 8, 1, 1_000),
+            Self::Memory => return None,
+        };
+        let value = value();
+        let (bodies, reply_bytes_min) = match self {
+            Self::Get | Self::GetSerial => (vec![wire::range(GET_KEY, b"")], VALUE_BYTES),
+            Self::Put | Self::PutSerial => (
+                (0..PUT_KEYS)
+                    .map(|index| wire::put(format!("bench/put/{index:04}").as_bytes(), &value))
+                    .collect(),
+                1,
+            ),
+            Self::Range => (vec![wire::range(b"bench/range/", b"bench/range0")], RANGE_KEYS * VALUE_BYTES),
+            Self::Memory => return None,
+        };
+        Some(Plan {
+            method,
+            connections,
+            in_flight_per_connection: in_flight,
+            calls: if options.quick { calls / 10 } else { calls },
+            bodies,
+            reply_bytes_min,
+        })
+    }
+
+    /// A round is cut into this many turns per contender. One call at a time adds tens of microseconds to
+    /// a base that drifts by as much within seconds, so that direct and proxy must stand close together.
+    pub(crate) fn slices(self) -> u32 {
+        match self {
+            Self::GetSerial | Self::PutSerial => 4,
+            Self::Get | Self::Put | Self::Range | Self::Memory => 1,
+        }
+    }
+
+    pub(crate) fn is_serial(self) -> bool {
+        matches!(self, Self::GetSerial | Self::PutSerial)
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The puts that the workloads expect to find done.
+pub(crate) fn preload() -> Vec<Bytes> {
+    let value = value();
+    let mut puts = vec![wire::put(GET_KEY, &value)];
+    puts.extend((0..RANGE_KEYS).map(|index| wire::put(format!("bench/range/{index:04}").as_bytes(), &value)));
+    puts
+}
+
+fn value() -> Vec<u8> {
+    (0..VALUE_BYTES).map(|index| b'a' + (index % 26) as u8).collect()
+}
+
+pub(crate) const GET_KEY: &[u8] = b"bench/get";
+const VALUE_BYTES: usize = 256;
+const RANGE_KEYS: usize = 1_000;
+/// Enough that puts do not all queue for one key, few enough that etcd's index stays small.
+const PUT_KEYS: usize = 64;
