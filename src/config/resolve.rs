@@ -284,6 +284,14 @@ log: {level: warn, format: text}
     }
 
     #[test]
+    fn the_example_shows_the_defaults() {
+        let example = read(include_str!("../../config/etcdlet.yaml"), &Overrides::default()).unwrap();
+        let urls = example.upstream.endpoints.iter().map(ToString::to_string).collect();
+        let overrides = Overrides { endpoints: Some(urls), ..Overrides::default() };
+        assert_eq!(read("", &overrides).unwrap(), example);
+    }
+
+    #[test]
     fn all_errors_are_reported_together_with_their_paths() {
         let text = "
 listen:
