@@ -11,7 +11,7 @@ use etcdlet::telemetry::log;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
-        Command::Run(run) => serve(run),
+        Command::Run(run) => serve(*run),
         Command::Version => {
             println!("etcdlet {}", env!("CARGO_PKG_VERSION"));
             Ok(())

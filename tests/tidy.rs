@@ -6,6 +6,8 @@
 
 #[path = "tidy/dead_files.rs"]
 mod dead_files;
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/hygiene.rs"]

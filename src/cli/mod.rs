@@ -19,7 +19,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answers clients on behalf of the cluster; the default.
-    Run(Run),
+    Run(Box<Run>),
     /// Prints the version.
     Version,
 }
@@ -27,7 +27,7 @@ pub enum Command {
 impl Cli {
     /// What to do; `run` when nothing is named.
     pub fn command(self) -> Command {
-        self.command.unwrap_or(Command::Run(self.run))
+        self.command.unwrap_or_else(|| Command::Run(Box::new(self.run)))
     }
 }
 

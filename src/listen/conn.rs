@@ -47,6 +47,7 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
         .max_header_list_size(limits.header_list)
         // What our own answers reset is not the client's doing.
         .max_local_error_reset_streams(None)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .handshake::<_, Bytes>(transport);
     let mut connection = match tokio::time::timeout(limits.handshake_timeout, handshake).await {
         Ok(Ok(connection)) => connection,
@@ -124,6 +125,10 @@ impl Drop for Counted {
         self.0.dec();
     }
 }
+
+/// Calls of one connection that were cancelled before they were looked at. A client that gives
+/// up a burst of calls at once is no attacker; one that does nothing else is cut off here.
+const PENDING_RESETS_MAX: usize = 4096;
 
 /// Bytes of one request that may be on their way to a member that does not take them.
 const STREAM_WINDOW: u32 = 256 << 10;

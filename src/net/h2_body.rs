@@ -119,7 +119,9 @@ pub fn broken(error: &h2::Error) -> Broken {
     }
 }
 
-/// Whether the peer says that it did not process the stream (RFC 9113, section 8.7).
+/// Whether the peer says that it did not process the stream: by its reset, or by a GOAWAY that
+/// names an earlier stream as the last (RFC 9113, section 8.7).
 pub fn is_refused(error: &h2::Error) -> bool {
-    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    error.is_remote() && (refused || error.is_go_away())
 }

@@ -67,7 +67,7 @@ impl Socket {
 }
 
 /// What every TCP connection of ours has: no delay, and a peer that vanished without a word
-/// is noticed within [`VANISHED_AFTER`], idle or not.
+/// is noticed within 20 s, idle or not.
 pub fn tune(stream: &TcpStream) -> io::Result<()> {
     let socket = socket2::SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
@@ -377,7 +377,7 @@ mod tests {
         let chunk = vec![0u8; 1024];
         let lost = async {
             while socket.write_all(&chunk).await.is_ok() {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(5), lost).await.unwrap();

@@ -90,19 +90,19 @@ mod tests {
     use crate::proto::etcdserverpb::RangeRequest;
     use prost::Message;
 
-    fn is_long(request: RangeRequest) -> bool {
+    fn is_long(request: &RangeRequest) -> bool {
         is_long_range(&request.encode_to_vec())
     }
 
     #[test]
     fn a_range_over_many_keys_is_long() {
         let all = RangeRequest { key: "a".into(), range_end: "b".into(), ..Default::default() };
-        assert!(is_long(all.clone()));
-        assert!(is_long(RangeRequest { limit: 500, ..all.clone() }));
-        assert!(is_long(RangeRequest { keys_only: true, ..all.clone() }));
-        assert!(!is_long(RangeRequest { limit: 1, ..all.clone() }));
-        assert!(!is_long(RangeRequest { count_only: true, ..all.clone() }));
-        assert!(!is_long(RangeRequest { range_end: "".into(), ..all }));
+        assert!(is_long(&all));
+        assert!(is_long(&RangeRequest { limit: 500, ..all.clone() }));
+        assert!(is_long(&RangeRequest { keys_only: true, ..all.clone() }));
+        assert!(!is_long(&RangeRequest { limit: 1, ..all.clone() }));
+        assert!(!is_long(&RangeRequest { count_only: true, ..all.clone() }));
+        assert!(!is_long(&RangeRequest { range_end: "".into(), ..all }));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::peek;
 use super::read_ahead::Budget;
 use crate::types::call::{Body, Call, Wire};
-use crate::types::method::{Shape, Target};
+use crate::types::method::Shape;
 use crate::types::status::{Code, Status};
 use crate::upstream::LaneKind;
 
@@ -15,21 +15,23 @@ pub(super) async fn route(call: &mut Call, budget: &Budget) -> Result<LaneKind, 
     let body = std::mem::replace(&mut call.body, Body::Empty);
     // A body that breaks is a client that went away: nobody reads this status.
     call.body = budget.read(body).await.map_err(|error| Status::new(Code::Canceled, error.to_string()))?;
-    Ok(match (call.rpc.shape, &call.body) {
-        (_, _) if call.rpc.endless => LaneKind::Stream,
-        (Shape::ServerStream, _) => LaneKind::Bulk,
-        (_, Body::Full(bytes)) if call.rpc.target == Target::Peek => {
-            match peek::message(bytes) {
-                Some(message) if is_range(call) && !peek::is_long_range(message) => LaneKind::Unary,
-                // A transaction's answer is as long as its ranges; few are.
-                Some(_) if !is_range(call) => LaneKind::Unary,
-                _ => LaneKind::Bulk,
-            }
-        }
-        // Too long to be read ahead: it would hold up the small ones.
-        (_, Body::Stream(_)) => LaneKind::Bulk,
-        (_, Body::Empty | Body::Full(_)) => LaneKind::Unary,
+    Ok(if call.rpc.endless {
+        LaneKind::Stream
+    } else if is_long(call) {
+        LaneKind::Bulk
+    } else {
+        LaneKind::Unary
     })
+}
+
+/// Whether the request or its answer may be long. A transaction's answer may be too, but hardly
+/// ever is.
+fn is_long(call: &Call) -> bool {
+    match &call.body {
+        Body::Stream(_) => true,
+        Body::Full(bytes) if is_range(call) => peek::message(bytes).is_none_or(peek::is_long_range),
+        Body::Empty | Body::Full(_) => call.rpc.shape == Shape::ServerStream,
+    }
 }
 
 fn is_range(call: &Call) -> bool {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use h2::SendStream;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use h2::{Ping, SendStream};
 use http::Request;
 use http::request::Parts;
 use tokio::sync::Notify;
@@ -25,15 +25,16 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Speaks the preface and drives the connection from a task of its own. `changed` is
-    /// notified when it ends.
+    /// Speaks the preface, drives the connection from a task of its own, and waits for the
+    /// answer to a PING: until then the peer may be something else than an HTTP/2 server, or
+    /// nobody at home behind an open port. `changed` is notified when the connection ends.
     pub async fn open(
         transport: Transport,
         kind: LaneKind,
         metrics: EndpointMetrics,
         changed: Arc<Notify>,
     ) -> Result<Arc<Self>, h2::Error> {
-        let (sender, connection) = Builder::new()
+        let (sender, mut connection) = Builder::new()
             .initial_window_size(kind.stream_window())
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST_MAX)
@@ -51,7 +52,9 @@ impl Link {
             ended: AtomicBool::new(false),
             metrics,
         });
+        let mut pings = connection.ping_pong().expect("nobody else has taken it");
         tokio::spawn(drive(connection, link.clone(), changed));
+        pings.ping(Ping::opaque()).await?;
         Ok(link)
     }
 

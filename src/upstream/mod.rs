@@ -10,7 +10,7 @@
 //! Calls of different temper have their own connections ('lanes'), so that a large answer or
 //! ten thousand idle watches never stand before a small one. A lane opens another link when
 //! one is full: full means that more streams, all stalled, could use up the connection's
-//! window (see [`lane::Lane`]), or that the member allows no more.
+//! window (see `link.rs`), or that the member allows no more.
 //!
 //! Invariants: a call that was not sent comes back to the caller to go elsewhere; a call that
 //! was sent is never sent again; an endpoint that refuses connections is tried again for ever,
