@@ -170,7 +170,8 @@ impl Lane {
         let parked =
             self.dialer.dial(&self.address, Protocol::H2).await.map_err(|error| error.to_string())?;
         let transport = parked.attach(self.metrics.traffic.clone()).map_err(|error| error.to_string())?;
-        let open = Link::open(transport, self.kind, self.metrics.clone(), self.changed.clone());
+        let open =
+            Link::open(transport, &self.address, self.kind, self.metrics.clone(), self.changed.clone());
         match tokio::time::timeout(self.dialer.timeout, open).await {
             Ok(opened) => opened.map_err(|error| format!("no HTTP/2 there: {error}")),
             Err(_elapsed) => Err(format!("no answer in HTTP/2 within {:?}", self.dialer.timeout)),

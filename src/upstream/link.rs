@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Ping, SendStream};
 use http::Request;
 use http::request::Parts;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::lane::LaneKind;
 use super::metrics::EndpointMetrics;
+use crate::net::address::Address;
 use crate::net::transport::Transport;
 
 pub(super) struct Link {
@@ -20,16 +21,17 @@ pub(super) struct Link {
     /// Streams open on it.
     active: AtomicUsize,
     active_max: usize,
-    ended: AtomicBool,
+    ended: Arc<AtomicBool>,
     metrics: EndpointMetrics,
 }
 
 impl Link {
-    /// Speaks the preface, drives the connection from a task of its own, and waits for the
+    /// Speaks HTTP/2 to `endpoint`: sends the preface, drives the connection from a task of its own, and waits for the
     /// answer to a PING: until then the peer may be something else than an HTTP/2 server, or
     /// nobody at home behind an open port. `changed` is notified when the connection ends.
     pub async fn open(
         transport: Transport,
+        endpoint: &Address,
         kind: LaneKind,
         metrics: EndpointMetrics,
         changed: Arc<Notify>,
@@ -49,11 +51,20 @@ impl Link {
             sender: Mutex::new(sender),
             active: AtomicUsize::new(0),
             active_max: CONNECTION_WINDOW as usize / kind.stream_window() as usize,
-            ended: AtomicBool::new(false),
-            metrics,
+            ended: Arc::default(),
+            metrics: metrics.clone(),
         });
         let mut pings = connection.ping_pong().expect("nobody else has taken it");
-        tokio::spawn(drive(connection, link.clone(), changed));
+        let (endpoint, ended) = (endpoint.clone(), link.ended.clone());
+        // Knows nothing of the link: a link that is dropped ends its connection.
+        tokio::spawn(async move {
+            metrics.connections.inc();
+            let outcome = connection.await;
+            metrics.connections.dec();
+            ended.store(true, Ordering::Relaxed);
+            tracing::info!(%endpoint, lane = ?kind, error = ?outcome.err(), "connection to the cluster ended");
+            changed.notify_waiters();
+        });
         pings.ping(Ping::opaque()).await?;
         Ok(link)
     }
@@ -111,15 +122,6 @@ impl Drop for Lease {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.streams.dec();
     }
-}
-
-async fn drive(connection: Connection<Transport, Bytes>, link: Arc<Link>, changed: Arc<Notify>) {
-    link.metrics.connections.inc();
-    let outcome = connection.await;
-    link.metrics.connections.dec();
-    link.ended.store(true, Ordering::Relaxed);
-    tracing::debug!(error = ?outcome.err(), "connection to the cluster ended");
-    changed.notify_waiters();
 }
 
 /// The largest that HTTP/2 has: only windows of streams hold anything back, so that streams
