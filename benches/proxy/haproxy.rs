@@ -29,8 +29,8 @@ pub(crate) fn command(
 
 /// What an operator would deploy next to an application, and no more work than that: watches live for
 /// days, hence the timeouts; upstream connections are shared; no access log, which would only cost it; a
-/// window above haproxy's 64 KiB, which costs it 7 % of CPU and a fifth of its rate on large ranges.
-/// One thread, because the sidecar's data path has one.
+/// window above haproxy's 64 KiB, so that a large range does not wait for it several times over. One
+/// thread, because the sidecar's data path has one.
 fn config(mode: Mode, listen: SocketAddr, etcd: SocketAddr) -> String {
     let (name, proto, reuse) = match mode {
         Mode::H2 => ("http", " proto h2", "    http-reuse always\n"),

@@ -57,10 +57,10 @@ pub(super) fn message(body: &[u8]) -> Option<&[u8]> {
     (header[0] == 0 && message.len() == length as usize).then_some(message)
 }
 
-/// The length that the header of the first gRPC frame gives, once it is there.
-pub(super) fn announced_length(body: &[u8]) -> Option<usize> {
+/// The length of the first gRPC frame, its header included, once that is there.
+pub(super) fn frame_length(body: &[u8]) -> Option<usize> {
     let header = body.first_chunk::<5>()?;
-    Some(u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize)
+    Some(header.len() + u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize)
 }
 
 /// Whether a `RangeRequest` may have a long answer: many keys, with neither a small limit nor
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(message(&[1, 0, 0, 0, 2, 8, 1]), None, "compressed");
         assert_eq!(message(&[0, 0, 0, 0, 2, 8]), None, "short");
         assert_eq!(message(&[0, 0, 0, 0, 1, 8, 1]), None, "more than one frame");
-        assert_eq!(announced_length(&[0, 0, 1, 0, 0]), Some(65536));
-        assert_eq!(announced_length(&[0, 0, 1]), None);
+        assert_eq!(frame_length(&[0, 0, 1, 0, 0]), Some(65541));
+        assert_eq!(frame_length(&[0, 0, 1]), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Reading a unary request whole before it is sent, within a budget.
 
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
@@ -27,7 +28,9 @@ impl Budget {
     }
 
     /// Reads `body` to its end. One that is larger than the budget, or announces to be, is
-    /// given back as a stream; so is everything when the budget of all requests is used up.
+    /// given back as a stream; so is everything when the budget of all requests is used up, and
+    /// a request whose message is complete while its client keeps the stream open: etcd answers
+    /// that without waiting.
     pub async fn read(&self, mut body: Body) -> Result<Body, Broken> {
         let Some(first) = next_data(&mut body).await? else { return Ok(Body::Empty) };
         // Nearly every request is one frame: it is passed on as it came.
@@ -42,15 +45,21 @@ impl Budget {
         let mut hold = Hold { budget: self, bytes: 0 };
         let mut collected = BytesMut::from(first);
         loop {
-            let announced = peek::announced_length(&collected).unwrap_or(0);
-            if announced.max(collected.len()) > self.each || !hold.grow_to(collected.len()) {
-                return Ok(Body::stream(Resumed { ahead: collected.freeze(), rest: body }));
+            let frame = peek::frame_length(&collected);
+            let length = frame.unwrap_or(0).max(collected.len());
+            if length > self.each || !hold.grow_to(collected.len()) {
+                break;
             }
-            match next_data(&mut body).await? {
-                Some(more) => collected.extend_from_slice(&more),
-                None => return Ok(Body::Full(collected.freeze())),
+            let complete = frame.is_some_and(|frame| collected.len() >= frame);
+            let next = if complete { arrived(&mut body).await } else { Some(next_data(&mut body).await) };
+            match next.transpose()? {
+                Some(Some(more)) => collected.extend_from_slice(&more),
+                Some(None) => return Ok(Body::Full(collected.freeze())),
+                // The message is there, and the client keeps the stream open.
+                None => break,
             }
         }
+        Ok(Body::stream(Resumed { ahead: collected.freeze(), rest: body }))
     }
 }
 
@@ -85,6 +94,16 @@ async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Broken> {
         }
     }
     Ok(None)
+}
+
+/// The same without waiting: `None` when nothing has arrived.
+async fn arrived(body: &mut Body) -> Option<Result<Option<Bytes>, Broken>> {
+    let mut next = pin!(next_data(body));
+    poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(next) => Poll::Ready(Some(next)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// What was read ahead, then the rest.
@@ -174,6 +193,26 @@ mod tests {
             (false, b"\0\0\xff\0\0def".as_slice().into())
         );
         assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_client_keeps_the_stream_open_is_not_waited_with() {
+        struct Open(Option<Bytes>);
+        impl HttpBody for Open {
+            type Data = Bytes;
+            type Error = Broken;
+
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+                self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(bytes)))))
+            }
+        }
+        let budget = budget(64, 64);
+        let mut body = budget.read(Body::stream(Open(Some("\0\0\0\0\x02ab".into())))).await.unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "\0\0\0\0\x02ab");
+        assert!(!body.is_end_stream());
     }
 
     #[tokio::test]

@@ -72,8 +72,22 @@ impl Settlement {
 
     /// No answer came.
     pub fn fail(self, failure: &Failure) -> Reply {
-        let status = failure.status(self.rpc.effect);
+        let status = self.status_of(failure);
         self.refuse(&status)
+    }
+
+    /// etcd resets the stream of a call whose deadline is over; that is no loss.
+    fn status_of(&self, failure: &Failure) -> Status {
+        if self.is_alive() {
+            failure.status(self.rpc.effect)
+        } else {
+            Status::new(Code::DeadlineExceeded, DEADLINE_EXCEEDED)
+        }
+    }
+
+    /// Whether the client still waits, as far as its deadline tells.
+    fn is_alive(&self) -> bool {
+        self.deadline.is_none_or(|deadline| Instant::now() < deadline)
     }
 
     /// An answer of our own.
@@ -109,8 +123,7 @@ impl Settlement {
             identity::reveal(trailers);
         }
         let code = grpc_status(trailers).unwrap_or(Code::Unknown);
-        let alive = self.deadline.is_none_or(|deadline| Instant::now() < deadline);
-        if alive && matches!(code, Code::Canceled | Code::DeadlineExceeded) {
+        if self.is_alive() && matches!(code, Code::Canceled | Code::DeadlineExceeded) {
             // etcd's Go client sends any call again on these two, mutations included.
             let text = trailers.get(&GRPC_MESSAGE).and_then(|text| text.to_str().ok()).unwrap_or_default();
             let text = format!("etcdlet: the member answered {}: {text}", code.name());
@@ -129,7 +142,8 @@ impl Settlement {
     }
 
     fn on_broken(&mut self, broken: Broken) -> HeaderMap {
-        self.trailers(&Failure::Lost(broken).status(self.rpc.effect))
+        let status = self.status_of(&Failure::Lost(broken));
+        self.trailers(&status)
     }
 }
 

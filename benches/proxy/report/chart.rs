@@ -17,7 +17,7 @@ struct Bar {
 /// A panel of horizontal bars for each workload; the thin line over a bar spans its rounds.
 pub(crate) fn render(header: &Header, results: &Results) -> String {
     let mut panels = String::new();
-    let mut y = MARGIN + TITLE;
+    let mut y = MARGIN + TITLE + 10.0;
     for &workload in &results.workloads {
         let bars = bars(workload, results);
         panel(&mut panels, y, workload, &bars);
@@ -66,7 +66,7 @@ fn panel(text: &mut String, y: f64, workload: Workload, bars: &[Bar]) {
         }
         let (end, note) = (end + 6.0, escape(&bar.note));
         add(format!(
-            "<text x=\"{end:.1}\" y=\"{baseline}\"><tspan font-weight=\"600\">{figure}</tspan> \
+            "<text x=\"{end:.1}\" y=\"{baseline}\"><tspan font-weight=\"600\">{figure}</tspan> &#160;\
              <tspan fill=\"#6e7781\">{note}</tspan></text>"
         ));
     }
@@ -147,7 +147,7 @@ const WIDTH: f64 = 860.0;
 const MARGIN: f64 = 20.0;
 const LABEL: f64 = 140.0;
 /// Longest bar; what is left of the width belongs to the figures.
-const BAR: f64 = 400.0;
+const BAR: f64 = 380.0;
 const ROW: f64 = 22.0;
 const TITLE: f64 = 18.0;
 const GAP: f64 = 20.0;

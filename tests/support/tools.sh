@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Puts programs that only the tests and benches use into <build directory>/tools, without installing anything.
+#
+#   tests/support/tools.sh [python] [haproxy]        both when none is named
+#
+# python   tools/python/bin/python, an environment with etcd3, the etcd client that speaks gRPC by grpcio: a second
+#          implementation of gRPC beside Go's and ours
+# haproxy  tools/haproxy/bin/haproxy, which the benches compare with
+#
+# Prints one line a tool, "python target/tools/python/bin/python (…)", or "not available: haproxy (…)". Fails when
+# one of those asked for could not be had. A second run only prints.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/support/apt.sh
+
+# etcd3's generated code predates protobuf 4. grpcio is pinned because its C core decides the wire behaviour.
+readonly python_packages=(etcd3==0.12.0 grpcio==1.85.1 protobuf==3.20.3 six==1.17.0 tenacity==9.2.1)
+
+readonly root="${CARGO_TARGET_DIR:-target}/tools"
+mkdir -p "$root"
+exec 9>"$root/.lock"
+flock 9
+
+say() { echo "tools.sh: $*" >&2; }
+
+not_available() {
+    echo "not available: $1 ($2)"
+    missing=1
+}
+
+get_python() {
+    local home="$root/python" stamp="$root/python/.packages"
+    if ! [[ -e $stamp && $(<"$stamp") == "${python_packages[*]}" ]]; then
+        say "python environment"
+        rm -rf "$home"
+        if ! python3 -m venv "$home" >"$root/python.log" 2>&1; then
+            tail -n 5 "$root/python.log" >&2
+            not_available python "no python3 with venv, see $root/python.log"
+            return
+        fi
+        if ! "$home/bin/python" -m pip install -q --disable-pip-version-check "${python_packages[@]}" >>"$root/python.log" 2>&1 ||
+            ! "$home/bin/python" -c 'import etcd3' >>"$root/python.log" 2>&1; then
+            tail -n 5 "$root/python.log" >&2
+            not_available python "the etcd client cannot be installed, see $root/python.log"
+            return
+        fi
+        echo "${python_packages[*]}" >"$stamp"
+    fi
+    echo "python $home/bin/python (${python_packages[0]}, ${python_packages[1]})"
+}
+
+get_haproxy() {
+    local home="$root/haproxy" work="$root/.haproxy" suite package
+    if [[ ! -d $home ]]; then
+        say "haproxy"
+        suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}")
+        rm -rf "$work"
+        # This way apt names exactly the libraries that the system lacks.
+        if ! apt_open "$work" "$suite" ||
+            ! apt-get "${APT[@]}" -y --no-install-recommends --download-only install haproxy >>"$work/log" 2>&1; then
+            not_available haproxy "$(apt_failure "$work")"
+            return
+        fi
+        mkdir -p "$work/home/bin"
+        for package in "$work"/cache/archives/*.deb; do dpkg -x "$package" "$work/home"; done
+        cat >"$work/home/bin/haproxy" <<'EOF'
+#!/bin/sh
+home=$(dirname "$(dirname "$(realpath "$0")")")
+for directory in "$home"/usr/lib/*-linux-* "$home"/lib/*-linux-*; do
+    LD_LIBRARY_PATH="$directory${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+done
+export LD_LIBRARY_PATH
+exec "$home/usr/sbin/haproxy" "$@"
+EOF
+        chmod +x "$work/home/bin/haproxy"
+        if ! "$work/home/bin/haproxy" -v >>"$work/log" 2>&1; then
+            not_available haproxy "it does not run here: $(tail -n 1 "$work/log")"
+            return
+        fi
+        mv "$work/home" "$home"
+        rm -rf "$work"
+    fi
+    echo "haproxy $home/bin/haproxy ($("$home/bin/haproxy" -v | awk 'NR == 1 { print $3 }'))"
+}
+
+missing=0
+if (($# == 0)); then set -- python haproxy; fi
+for tool in "$@"; do
+    case $tool in
+        python) get_python ;;
+        haproxy) get_haproxy ;;
+        *)
+            say "no such tool: $tool"
+            exit 2
+            ;;
+    esac
+done
+exit "$missing"
