@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -32,13 +32,15 @@ pub(crate) struct Pair {
 
 impl Certs {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("certs-").tempdir().expect("a temporary directory can be made");
+        let directory =
+            tempfile::Builder::new().prefix("certs-").tempdir().expect("a temporary directory can be made");
         let mut params = CertificateParams::default();
         // Certificates of another CA must fail because it is unknown, not because a namesake did not sign them.
         params.distinguished_name = name(Some(&format!("CA {:016x}", fastrand::u64(..))));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let authority = CertifiedIssuer::self_signed(params, new_key()).expect("the CA's parameters are valid");
+        let authority =
+            CertifiedIssuer::self_signed(params, new_key()).expect("the CA's parameters are valid");
         fs::write(directory.path().join(CA_FILE), authority.pem()).expect("the CA can be written");
         Self { authority, directory, issued: AtomicUsize::new(0) }
     }
@@ -105,7 +107,8 @@ impl Certs {
         let mut params = CertificateParams::new(names).expect("names are valid");
         params.distinguished_name = name(common_name);
         // etcd's JSON gateway shows its member the member's own server certificate.
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = new_key();
         let cert = params.signed_by(&key, &self.authority).expect("the parameters are valid");

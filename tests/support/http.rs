@@ -14,9 +14,7 @@ pub(crate) fn get(address: SocketAddr, path: &str, limit: Duration) -> io::Resul
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or(io::ErrorKind::InvalidData)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
     let status = head
         .split_whitespace()
         .nth(1)

@@ -20,11 +20,8 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command` with its output appended to the file `log`.
     pub(crate) fn spawn(mut command: Command, log: &Path) -> Self {
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .expect("the log file can be opened");
+        let file =
+            fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file can be opened");
         let out = file.try_clone().expect("a file handle can be cloned");
         let child = command
             .stdin(Stdio::null())
@@ -32,10 +29,7 @@ impl Process {
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
-        Self {
-            child,
-            log: log.to_owned(),
-        }
+        Self { child, log: log.to_owned() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -97,13 +91,7 @@ impl Process {
         let rollup = self.proc_file("smaps_rollup");
         let kib: u64 = rollup
             .lines()
-            .find_map(|line| {
-                line.strip_prefix("Rss:")?
-                    .strip_suffix("kB")?
-                    .trim()
-                    .parse()
-                    .ok()
-            })
+            .find_map(|line| line.strip_prefix("Rss:")?.strip_suffix("kB")?.trim().parse().ok())
             .expect("smaps_rollup has a line Rss");
         kib * 1024
     }

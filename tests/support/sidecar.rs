@@ -141,16 +141,9 @@ impl Sidecar {
                 .prefix("etcdlet-")
                 .tempdir()
                 .expect("a temporary directory can be made");
-            let process = Process::spawn(
-                command(listen, admin, directory.path()),
-                &directory.path().join("log"),
-            );
-            let mut sidecar = Self {
-                process,
-                listen,
-                admin,
-                directory,
-            };
+            let process =
+                Process::spawn(command(listen, admin, directory.path()), &directory.path().join("log"));
+            let mut sidecar = Self { process, listen, admin, directory };
             match sidecar.wait_accepting() {
                 Ok(()) => return sidecar,
                 Err(report) if report.to_lowercase().contains(PORT_LOST) => {}
@@ -168,10 +161,7 @@ impl Sidecar {
                 return Ok(());
             }
             if exited || Instant::now() >= deadline {
-                return Err(format!(
-                    "etcdlet does not accept: {}",
-                    self.process.report()
-                ));
+                return Err(format!("etcdlet does not accept: {}", self.process.report()));
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -183,9 +173,7 @@ fn config_file(directory: &Path) -> PathBuf {
 }
 
 fn write_config(file: &Path, yaml: &str, listen: SocketAddr, admin: SocketAddr) {
-    let yaml = yaml
-        .replace("{listen}", &listen.to_string())
-        .replace("{admin}", &admin.to_string());
+    let yaml = yaml.replace("{listen}", &listen.to_string()).replace("{admin}", &admin.to_string());
     fs::write(file, yaml).expect("the configuration can be written");
 }
 

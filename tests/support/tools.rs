@@ -14,11 +14,7 @@ pub(crate) fn build_directory() -> &'static Path {
 /// proves nothing.
 pub(crate) fn installed(path: impl AsRef<Path>) -> PathBuf {
     let path = build_directory().join(path);
-    assert!(
-        path.exists(),
-        "{} is missing: tests/run.sh installs what the tests need",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: tests/run.sh installs what the tests need", path.display());
     path
 }
 

@@ -66,7 +66,10 @@ impl Upstream {
     }
 
     /// The same on a given address, for one that comes back.
-    pub(crate) fn start_on<F>(address: SocketAddr, handler: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn start_on<F>(
+        address: SocketAddr,
+        handler: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -246,7 +249,12 @@ impl Answering {
     }
 }
 
-async fn accept(listener: TcpListener, handler: Handler, orders: broadcast::Sender<Order>, counts: Arc<Counts>) {
+async fn accept(
+    listener: TcpListener,
+    handler: Handler,
+    orders: broadcast::Sender<Order>,
+    counts: Arc<Counts>,
+) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener can be registered");
     loop {
         // Errors of accepting are those of one connection.

@@ -93,11 +93,7 @@ impl Etcd {
 
     /// What etcdctl prints when it asks this very member; panics when it fails.
     pub(crate) fn run_etcdctl(&self, arguments: &[&str]) -> String {
-        let output = self
-            .etcdctl_here()
-            .args(arguments)
-            .output()
-            .expect("etcdctl can be started");
+        let output = self.etcdctl_here().args(arguments).output().expect("etcdctl can be started");
         assert!(
             output.status.success(),
             "etcdctl {arguments:?}: {}",
@@ -171,20 +167,13 @@ impl Etcd {
     }
 
     pub(super) fn spawn(member: Member) -> Self {
-        Self {
-            process: Process::spawn(member.command(), &member.log()),
-            member,
-        }
+        Self { process: Process::spawn(member.command(), &member.log()), member }
     }
 
     /// Why it is not healthy, for a panic's message.
     pub(super) fn report(&mut self) -> String {
         let state = self.process.report();
-        format!(
-            "etcd {} {} is not healthy: {state}",
-            self.version(),
-            self.member.name
-        )
+        format!("etcd {} {} is not healthy: {state}", self.version(), self.member.name)
     }
 
     fn etcdctl_here(&self) -> Command {
@@ -207,12 +196,7 @@ impl Etcd {
         }
         let output = self
             .etcdctl_here()
-            .args([
-                "--command-timeout=1s",
-                "endpoint",
-                "status",
-                "--write-out=json",
-            ])
+            .args(["--command-timeout=1s", "endpoint", "status", "--write-out=json"])
             .output()
             .ok()?;
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
@@ -227,14 +211,7 @@ impl Etcd {
 
 impl Member {
     fn command(&self) -> Command {
-        let Self {
-            name,
-            release,
-            options,
-            ports,
-            initial_cluster,
-            directory: _,
-        } = self;
+        let Self { name, release, options, ports, initial_cluster, directory: _ } = self;
         let mut command = release.program("etcd");
         command
             .args(["--logger=zap", "--log-outputs=stderr", "--log-level=error"])
@@ -242,10 +219,7 @@ impl Member {
             .arg(format!("--listen-client-urls={}", self.client_url()))
             .arg(format!("--advertise-client-urls={}", self.client_url()))
             .arg(format!("--listen-peer-urls={}", ports.peer_url()))
-            .arg(format!(
-                "--initial-advertise-peer-urls={}",
-                ports.peer_url()
-            ))
+            .arg(format!("--initial-advertise-peer-urls={}", ports.peer_url()))
             .arg(format!("--initial-cluster={initial_cluster}"))
             // Names the cluster: two clusters that reuse a port never take each other for the same one.
             .arg(format!("--initial-cluster-token={initial_cluster}"))
@@ -269,11 +243,7 @@ impl Member {
     }
 
     fn client_url(&self) -> String {
-        let scheme = if self.options.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.options.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.ports.client_addr())
     }
 
@@ -294,10 +264,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn free() -> Self {
-        Self {
-            client: free_port(),
-            peer: free_port(),
-        }
+        Self { client: free_port(), peer: free_port() }
     }
 
     fn client_addr(self) -> SocketAddr {

@@ -16,14 +16,10 @@ impl Release {
     /// A release line ("3.6", its newest installed patch), one release ("3.5.16"), or the default one.
     pub(crate) fn find(version: Option<&str>) -> Self {
         let directory = match version {
-            None => {
-                fs::canonicalize(installed("etcd/default")).expect("the default release exists")
-            }
+            None => fs::canonicalize(installed("etcd/default")).expect("the default release exists"),
             Some(version) => {
                 let wanted = numbers(version);
-                let newest = all()
-                    .into_iter()
-                    .rfind(|name| numbers(name).starts_with(&wanted));
+                let newest = all().into_iter().rfind(|name| numbers(name).starts_with(&wanted));
                 installed(format!("etcd/{}", newest.as_deref().unwrap_or(version)))
             }
         };
@@ -60,10 +56,8 @@ impl Release {
 /// The release lines ("3.4", "3.5" …) that are installed, oldest first, for a test that takes what there is:
 /// `tests/run.sh` names the lines that there are not.
 pub(crate) fn installed_lines() -> Vec<String> {
-    let mut lines: Vec<String> = all()
-        .iter()
-        .filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned()))
-        .collect();
+    let mut lines: Vec<String> =
+        all().iter().filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned())).collect();
     lines.dedup();
     lines
 }
@@ -82,9 +76,5 @@ fn all() -> Vec<String> {
 
 /// The numbers of a version; none when it is not one.
 fn numbers(version: &str) -> Vec<u64> {
-    version
-        .split('.')
-        .map(str::parse)
-        .collect::<Result<_, _>>()
-        .unwrap_or_default()
+    version.split('.').map(str::parse).collect::<Result<_, _>>().unwrap_or_default()
 }
