@@ -9,12 +9,6 @@ use etcdlet::config;
 use etcdlet::net::nofile;
 use etcdlet::telemetry::log;
 
-/// A call makes and frees many small objects: beside glibc's allocator this one takes 8 % less
-/// CPU for a forwarded get and 5 % for a put, at 0.6 MiB more at rest. Without huge pages, which
-/// would double the resident memory.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
         Command::Run(run) => serve(*run),

@@ -50,11 +50,8 @@ fn call(request: Request<RecvStream>) -> Call {
 
 /// Sends the head of the answer. `None` when that was all, or when the client has gone.
 fn begin(reply: Reply, mut respond: SendResponse<Bytes>) -> Option<(Body, SendStream<Bytes>)> {
-    let Reply { status, headers, body } = reply;
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
+    let Reply { head, body } = reply;
     let ended = matches!(body, Body::Empty);
-    let stream = respond.send_response(response, ended).ok()?;
+    let stream = respond.send_response(Response::from_parts(head, ()), ended).ok()?;
     (!ended).then_some((body, stream))
 }

@@ -19,12 +19,9 @@ pub async fn serve(request: Request<Incoming>, proxy: &Proxy) -> Response<Body> 
         deadline: None,
         body: Body::stream(body.map_err(|error| Broken::Connection(error.to_string()))),
     };
-    let Reply { status, mut headers, body } = proxy.call(call).await;
-    strip(&mut headers);
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+    let Reply { mut head, body } = proxy.call(call).await;
+    strip(&mut head.headers);
+    Response::from_parts(head, body)
 }
 
 /// Removes what concerns one connection only (RFC 9110, section 7.6.1).

@@ -46,6 +46,8 @@ impl App {
     /// made on `control`.
     pub fn build(config: Config, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
         let Config { listen, upstream, proxy, drain: drain_config, threads, admin, log: _ } = config;
+        // Before the listeners for clients: whoever is served can look at the metrics.
+        let admin = bind(&admin)?;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel(drain_config.stream_jitter);
         let (families, proxy_metrics) = (Families::new(&metrics), ProxyMetrics::new(&metrics));
@@ -64,7 +66,7 @@ impl App {
             }
         }
         Ok(Self {
-            admin: bind(&admin)?,
+            admin,
             listen_metrics: ListenMetrics::new(&metrics),
             limits: listen.limits,
             metrics,

@@ -193,24 +193,24 @@ fn log(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> O
     let level = overrides.log_level.clone().or(level);
     let format = overrides.log_format.clone().or(format);
     let level = match level.as_deref() {
-        Some("error") => tracing::Level::ERROR,
-        Some("warn") => tracing::Level::WARN,
-        None | Some("info") => tracing::Level::INFO,
-        Some("debug") => tracing::Level::DEBUG,
+        Some("error") => Some(tracing::Level::ERROR),
+        Some("warn") => Some(tracing::Level::WARN),
+        None | Some("info") => Some(tracing::Level::INFO),
+        Some("debug") => Some(tracing::Level::DEBUG),
         Some(other) => {
             errors.push(format!("log.level: expected error, warn, info or debug, found {other:?}"));
-            return None;
+            None
         }
     };
     let format = match format.as_deref() {
-        None | Some("json") => log::Format::Json,
-        Some("text") => log::Format::Text,
+        None | Some("json") => Some(log::Format::Json),
+        Some("text") => Some(log::Format::Text),
         Some(other) => {
             errors.push(format!("log.format: expected json or text, found {other:?}"));
-            return None;
+            None
         }
     };
-    Some(log::Config { level, format })
+    Some(log::Config { level: level?, format: format? })
 }
 
 fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Option<Address> {

@@ -94,7 +94,6 @@ async fn serve_h1(transport: Transport, context: Arc<Context>) {
             .header_read_timeout(context.limits.handshake_timeout)
             .preserve_header_case(true)
             .auto_date_header(false)
-            .half_close(true)
             .serve_connection(TokioIo::new(transport), service)
     );
     let outcome = tokio::select! {

@@ -1,5 +1,7 @@
 //! Which calls may go on: a call must not come back to where it has been.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::types::status::{Code, Status};
@@ -30,8 +32,8 @@ impl Admission {
                 ));
             }
         }
-        metadata.append(&HOP, self.own.clone());
-        Ok(())
+        let marked = metadata.try_append(&HOP, self.own.clone());
+        marked.map(|_| ()).map_err(|_full| TOO_MANY_HEADERS)
     }
 }
 
@@ -40,6 +42,10 @@ fn process_id() -> u64 {
     static ID: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     *ID.get_or_init(|| fastrand::u64(..))
 }
+
+/// A map of headers holds about 24,000 names.
+pub(super) const TOO_MANY_HEADERS: Status =
+    Status { code: Code::ResourceExhausted, message: Cow::Borrowed("etcdlet: too many headers") };
 
 /// A chain longer than this is taken for a loop between processes that hide their marks.
 const HOPS_MAX: usize = 8;

@@ -51,7 +51,7 @@ impl ProxyMetrics {
             inflight: metrics.register(IntGauge::new("etcdlet_rpc_inflight", "Calls under way.")),
             read_ahead_bytes: metrics.register(IntGauge::new(
                 "etcdlet_read_ahead_bytes",
-                "Bytes of requests that are being read ahead of their sending.",
+                "Bytes of requests that were read ahead and are not answered yet.",
             )),
         }
     }

@@ -61,18 +61,21 @@ impl Proxy {
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
         }
-        settlement.anonymous =
-            identity::conceal(&mut call.head.headers, self.upstream.presents_common_name());
+        match identity::conceal(&mut call.head.headers, self.upstream.presents_common_name()) {
+            Ok(concealed) => settlement.anonymous = concealed,
+            Err(status) => return settlement.refuse(&status),
+        }
         // The lane depends on the request, so its body is read ahead before a stream is opened.
-        let lane = match route::route(&mut call, &self.read_ahead).await {
-            Ok(lane) => lane,
+        let (lane, _held) = match route::route(&mut call, &self.read_ahead).await {
+            Ok(routed) => routed,
             Err(status) => return settlement.refuse(&status),
         };
+        let sent = self.upstream.send(call, lane);
         let drained = settlement.drained(&self.drain);
         let expired = settlement.expired();
         tokio::select! {
             biased;
-            sent = self.upstream.send(call, lane) => match sent {
+            answered = self.upstream.answer(sent) => match answered {
                 Ok(answer) => settlement.settle(answer, &self.drain),
                 Err(failure) => settlement.fail(&failure),
             },

@@ -1,4 +1,5 @@
-//! Reading a unary request whole before it is sent, within a budget.
+//! Reading a unary request whole before it is sent, within a budget. Its bytes count until its
+//! answer begins, because until then they wait here or in the connection to the member.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -14,7 +15,7 @@ use super::config::Config;
 use super::peek;
 use crate::types::call::{Body, Broken};
 
-/// Bytes of requests that are being read ahead.
+/// Bytes of requests that were read ahead and are not answered yet.
 pub(super) struct Budget {
     each: usize,
     total: usize,
@@ -31,18 +32,19 @@ impl Budget {
     /// given back as a stream; so is everything when the budget of all requests is used up, and
     /// a request whose message is complete while its client keeps the stream open: etcd answers
     /// that without waiting.
-    pub async fn read(&self, mut body: Body) -> Result<Body, Broken> {
-        let Some(first) = next_data(&mut body).await? else { return Ok(Body::Empty) };
+    pub async fn read(&self, mut body: Body) -> Result<(Body, Hold<'_>), Broken> {
+        let mut hold = Hold { budget: self, bytes: 0 };
+        let Some(first) = next_data(&mut body).await? else { return Ok((Body::Empty, hold)) };
         // Nearly every request is one frame: it is passed on as it came.
-        if body.is_end_stream() {
-            return Ok(Body::Full(first));
+        if body.is_end_stream() && hold.grow_to(first.len()) {
+            return Ok((Body::Full(first), hold));
         }
         // Boxed: the few calls that come here must not make the futures of all larger.
-        Box::pin(self.collect(first, body)).await
+        let collected = Box::pin(self.collect(first, body, &mut hold)).await?;
+        Ok((collected, hold))
     }
 
-    async fn collect(&self, first: Bytes, mut body: Body) -> Result<Body, Broken> {
-        let mut hold = Hold { budget: self, bytes: 0 };
+    async fn collect(&self, first: Bytes, mut body: Body, hold: &mut Hold<'_>) -> Result<Body, Broken> {
         let mut collected = BytesMut::from(first);
         loop {
             let frame = peek::frame_length(&collected);
@@ -63,8 +65,8 @@ impl Budget {
     }
 }
 
-/// Bytes that one request takes from the budget while it is being read.
-struct Hold<'a> {
+/// Bytes that one request takes from the budget.
+pub(super) struct Hold<'a> {
     budget: &'a Budget,
     bytes: usize,
 }
@@ -170,7 +172,7 @@ mod tests {
     }
 
     async fn read(budget: &Budget, parts: &[&'static [u8]]) -> (bool, Bytes) {
-        let body = budget.read(chunks(parts)).await.unwrap();
+        let (body, _hold) = budget.read(chunks(parts)).await.unwrap();
         let whole = matches!(body, Body::Empty | Body::Full(_));
         (whole, body.collect().await.unwrap().to_bytes())
     }
@@ -210,7 +212,7 @@ mod tests {
             }
         }
         let budget = budget(64, 64);
-        let mut body = budget.read(Body::stream(Open(Some("\0\0\0\0\x02ab".into())))).await.unwrap();
+        let (mut body, _hold) = budget.read(Body::stream(Open(Some("\0\0\0\0\x02ab".into())))).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "\0\0\0\0\x02ab");
         assert!(!body.is_end_stream());
     }
@@ -218,6 +220,7 @@ mod tests {
     #[tokio::test]
     async fn requests_stream_when_all_together_are_too_long() {
         let budget = budget(64, 4);
+        assert_eq!(read(&budget, &[b"\0\0\0\0\x02ab"]).await, (false, "\0\0\0\0\x02ab".into()));
         assert_eq!(read(&budget, &[b"\0\0\0\0\x02", b"ab"]).await, (false, "\0\0\0\0\x02ab".into()));
     }
 }

@@ -1,27 +1,34 @@
 //! Where a call goes: which connections it shares with others of its temper.
 
 use super::peek;
-use super::read_ahead::Budget;
+use super::read_ahead::{Budget, Hold};
 use crate::types::call::{Body, Call, Wire};
 use crate::types::method::Shape;
 use crate::types::status::{Code, Status};
 use crate::upstream::LaneKind;
 
-/// Chooses the lane of a call, reading the request ahead where it has one message.
-pub(super) async fn route(call: &mut Call, budget: &Budget) -> Result<LaneKind, Status> {
+/// Chooses the lane of a call, reading the request ahead where it has one message. What was read
+/// is held in the budget as long as the second value lives.
+pub(super) async fn route<'a>(
+    call: &mut Call,
+    budget: &'a Budget,
+) -> Result<(LaneKind, Option<Hold<'a>>), Status> {
     if call.wire == Wire::H1 || call.rpc.shape == Shape::Bidirectional {
-        return Ok(LaneKind::Stream);
+        return Ok((LaneKind::Stream, None));
     }
     let body = std::mem::replace(&mut call.body, Body::Empty);
     // A body that breaks is a client that went away: nobody reads this status.
-    call.body = budget.read(body).await.map_err(|error| Status::new(Code::Canceled, error.to_string()))?;
-    Ok(if call.rpc.endless {
+    let (body, hold) =
+        budget.read(body).await.map_err(|error| Status::new(Code::Canceled, error.to_string()))?;
+    call.body = body;
+    let lane = if call.rpc.endless {
         LaneKind::Stream
     } else if is_long(call) {
         LaneKind::Bulk
     } else {
         LaneKind::Unary
-    })
+    };
+    Ok((lane, Some(hold)))
 }
 
 /// Whether the request or its answer may be long. A transaction's answer may be too, but hardly

@@ -102,19 +102,19 @@ impl Settlement {
 
     /// Passes the member's answer on, under our rules.
     pub fn settle(mut self, answer: Answer, drain: &Drain) -> Reply {
-        let Answer { status, mut headers, body } = answer;
+        let Answer { mut head, body } = answer;
         if !self.grpc {
-            self.account.on_code(code_of(status));
-            return Reply { status, headers, body: Body::stream(Plain { body, _account: self.account }) };
+            self.account.on_code(code_of(head.status));
+            return Reply { head, body: Body::stream(Plain { body, _account: self.account }) };
         }
-        if headers.contains_key(&crate::types::status::GRPC_STATUS) {
-            self.finish(&mut headers);
+        if head.headers.contains_key(&crate::types::status::GRPC_STATUS) {
+            self.finish(&mut head.headers);
         }
         if body.is_end_stream() {
-            return Reply { status, headers, body: Body::Empty };
+            return Reply { head, body: Body::Empty };
         }
         let ending = self.ending(drain);
-        Reply { status, headers, body: Body::stream(Settled { body, settlement: self, ending, done: false }) }
+        Reply { head, body: Body::stream(Settled { body, settlement: self, ending, done: false }) }
     }
 
     /// Applies the rules to the trailers of an answer, or to headers that are trailers too.

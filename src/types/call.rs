@@ -41,8 +41,8 @@ pub enum Wire {
 
 /// The answer to a [`Call`].
 pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
+    /// Status and headers; for HTTP/1.1 also how their names are spelled.
+    pub head: http::response::Parts,
     pub body: Body,
 }
 
@@ -52,7 +52,7 @@ impl Reply {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
         status.write(&mut headers);
-        Self { status: StatusCode::OK, headers, body: Body::Empty }
+        Self { head: response_head(StatusCode::OK, headers), body: Body::Empty }
     }
 
     /// A plain HTTP answer that carries the text of `status`.
@@ -61,8 +61,7 @@ impl Reply {
         headers
             .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
         Self {
-            status: status.code.http(),
-            headers,
+            head: response_head(status.code.http(), headers),
             body: Body::Full(Bytes::from(format!("{}\n", status.message))),
         }
     }
@@ -124,6 +123,13 @@ pub enum Broken {
     /// `RST_STREAM` with this error code (RFC 9113, section 7).
     #[error("stream reset with HTTP/2 error code {0}")]
     Reset(u32),
+}
+
+fn response_head(status: StatusCode, headers: HeaderMap) -> http::response::Parts {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = status;
+    head.headers = headers;
+    head
 }
 
 pub fn is_grpc(headers: &HeaderMap) -> bool {

@@ -23,14 +23,17 @@ impl Status {
     /// Puts `grpc-status` and `grpc-message` into trailers, or into the headers of a
     /// trailers-only answer.
     pub fn write(&self, trailers: &mut HeaderMap) {
-        trailers.insert(&GRPC_STATUS, HeaderValue::from_static(self.code.digits()));
-        if self.message.is_empty() {
-            trailers.remove(&GRPC_MESSAGE);
-            return;
-        }
-        let value = HeaderValue::from_str(&percent_encode(&self.message))
+        let code = HeaderValue::from_static(self.code.digits());
+        let message = HeaderValue::from_str(&percent_encode(&self.message))
             .expect("percent-encoding leaves visible ASCII only");
-        trailers.insert(&GRPC_MESSAGE, value);
+        if trailers.try_insert(&GRPC_STATUS, code.clone()).is_err()
+            || trailers.try_insert(&GRPC_MESSAGE, message.clone()).is_err()
+        {
+            // Full to the last name: the status matters more than whatever else stands there.
+            trailers.clear();
+            trailers.insert(&GRPC_STATUS, code);
+            trailers.insert(&GRPC_MESSAGE, message);
+        }
     }
 }
 
@@ -146,9 +149,6 @@ pub const OUTCOME_UNKNOWN: &str = "etcdlet: upstream connection lost, outcome un
 pub const SHUTTING_DOWN: &str = "etcdlet: shutting down";
 pub const SHUTTING_DOWN_OUTCOME_UNKNOWN: &str = "etcdlet: shutting down, outcome unknown";
 
-pub const INVALID_AUTH_TOKEN: &str = "etcdserver: invalid auth token";
-pub const USER_NAME_IS_EMPTY: &str = "etcdserver: user name is empty";
-
 /// What etcd itself says when the client's own time is up.
 pub const DEADLINE_EXCEEDED: &str = "context deadline exceeded";
 
@@ -186,7 +186,7 @@ pub const ETCD_TEXTS: &[(Code, &str)] = &[
     (Code::FailedPrecondition, "etcdserver: root user does not exist"),
     (Code::FailedPrecondition, "etcdserver: root user does not have root role"),
     (Code::FailedPrecondition, "etcdserver: user name already exists"),
-    (Code::InvalidArgument, USER_NAME_IS_EMPTY),
+    (Code::InvalidArgument, "etcdserver: user name is empty"),
     (Code::FailedPrecondition, "etcdserver: user name not found"),
     (Code::FailedPrecondition, "etcdserver: role name already exists"),
     (Code::FailedPrecondition, "etcdserver: role name not found"),
@@ -197,7 +197,7 @@ pub const ETCD_TEXTS: &[(Code, &str)] = &[
     (Code::FailedPrecondition, "etcdserver: role is not granted to the user"),
     (Code::FailedPrecondition, "etcdserver: permission is not granted to the role"),
     (Code::FailedPrecondition, "etcdserver: authentication is not enabled"),
-    (Code::Unauthenticated, INVALID_AUTH_TOKEN),
+    (Code::Unauthenticated, "etcdserver: invalid auth token"),
     (Code::InvalidArgument, "etcdserver: invalid auth management"),
     (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
     (Code::Unavailable, "etcdserver: no leader"),

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::response::Parts;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tokio::task::AbortHandle;
 
@@ -13,8 +13,7 @@ use crate::net::h2_body::Received;
 use crate::types::call::Broken;
 
 pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
+    pub head: Parts,
     pub body: AnswerBody,
 }
 

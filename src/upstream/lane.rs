@@ -22,7 +22,7 @@ pub enum LaneKind {
 }
 
 impl LaneKind {
-    pub const ALL: [Self; 3] = [Self::Bulk, Self::Stream, Self::Unary];
+    pub(super) const COUNT: usize = 3;
 
     /// Bytes of one answer that may wait here for a client that does not read. Large enough
     /// for a fast reader at 1 ms round trip: 256 MB/s, and 1 GB/s for bulk.

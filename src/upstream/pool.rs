@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use h2::Reason;
 use h2::client::ResponseFuture;
+use http::header::HOST;
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri, Version};
+use http::uri::{self, Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Uri, Version};
 use tokio::sync::Notify;
 
 use super::answer::{Answer, AnswerBody, Exchange};
@@ -24,10 +25,21 @@ use crate::tls::TlsError;
 use crate::tls::client::Client;
 use crate::types::call::{Body, Call, Wire};
 
+/// A call on its way.
+pub struct Sent(Progress);
+
+enum Progress {
+    Failed(Failure),
+    Sent(ResponseFuture, Exchange),
+    /// For a connection. Boxed, because few calls wait and all are this large.
+    Waiting(Box<(Call, LaneKind)>),
+}
+
 /// Sends calls to the cluster, from one thread of the data path.
 pub struct Upstream {
     endpoints: Vec<Endpoint>,
-    next: AtomicUsize,
+    /// One turn a lane, or calls that alternate between lanes would always meet the same endpoint.
+    turns: [AtomicUsize; LaneKind::COUNT],
     changed: Arc<Notify>,
     metrics: Families,
     presents_common_name: bool,
@@ -52,7 +64,7 @@ impl Upstream {
         };
         Ok(Self {
             endpoints: config.endpoints.iter().map(endpoint).collect(),
-            next: AtomicUsize::new(0),
+            turns: Default::default(),
             metrics: metrics.clone(),
             presents_common_name,
             changed,
@@ -71,11 +83,31 @@ impl Upstream {
         }
     }
 
-    /// Sends a call and waits for the head of its answer.
-    pub async fn send(&self, call: Call, lane: LaneKind) -> Result<Answer, Failure> {
-        let outcome = match call.wire {
-            Wire::H1 => Box::pin(self.send_h1(call)).await,
-            Wire::H2 => self.send_h2(call, lane).await,
+    /// Sends a call as far as that goes without waiting. Not async, so that the call is not kept
+    /// in the future of everyone who waits for the answer.
+    pub fn send(&self, call: Call, lane: LaneKind) -> Sent {
+        if call.wire == Wire::H1 {
+            return Sent(Progress::Waiting(Box::new((call, lane))));
+        }
+        let Call { body, head, .. } = call;
+        let ended = matches!(body, Body::Empty);
+        let opened = match self.try_open(head, ended, lane) {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(head)) => return Sent(Progress::Waiting(Box::new((Call { body, head, ..call }, lane)))),
+            Err(failure) => return Sent(Progress::Failed(failure)),
+        };
+        match send_body(body, opened) {
+            Ok((response, exchange)) => Sent(Progress::Sent(response, exchange)),
+            Err(failure) => Sent(Progress::Failed(failure)),
+        }
+    }
+
+    /// Waits for the head of the answer.
+    pub async fn answer(&self, sent: Sent) -> Result<Answer, Failure> {
+        let outcome = match sent.0 {
+            Progress::Failed(failure) => Err(failure),
+            Progress::Sent(response, exchange) => receive(response, exchange).await,
+            Progress::Waiting(waiting) => Box::pin(self.send_later(*waiting)).await,
         };
         if let Err(failure) = &outcome {
             self.metrics.on_failure(failure.reason());
@@ -83,14 +115,12 @@ impl Upstream {
         outcome
     }
 
-    async fn send_h2(&self, call: Call, lane: LaneKind) -> Result<Answer, Failure> {
+    async fn send_later(&self, (call, lane): (Call, LaneKind)) -> Result<Answer, Failure> {
+        if call.wire == Wire::H1 {
+            return self.send_h1(call).await;
+        }
         let Call { body, head, .. } = call;
-        let ended = matches!(body, Body::Empty);
-        let opened = match self.try_open(head, ended, lane)? {
-            Ok(opened) => opened,
-            // Boxed: the few calls that wait must not make the futures of all larger.
-            Err(head) => Box::pin(self.open(head, ended, lane)).await?,
-        };
+        let opened = self.open(head, matches!(body, Body::Empty), lane).await?;
         let (response, exchange) = send_body(body, opened)?;
         receive(response, exchange).await
     }
@@ -119,7 +149,7 @@ impl Upstream {
     ) -> Result<Result<Opened, Box<Parts>>, Failure> {
         let mut failures = Vec::new();
         let mut dialing = false;
-        for endpoint in self.in_turn() {
+        for endpoint in self.in_turn(lane) {
             aim(&mut head.uri, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
             match endpoint.lane(lane).open(head, ended) {
                 Offer::Opened(opened) => return Ok(Ok(opened)),
@@ -137,8 +167,7 @@ impl Upstream {
     async fn send_h1(&self, call: Call) -> Result<Answer, Failure> {
         let endpoint = self.first_reachable();
         let Call { body, mut head, .. } = call;
-        aim(&mut head.uri, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
-        head.version = Version::HTTP_11;
+        aim_h1(&mut head, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
         let request = Request::from_parts(*head, body);
         let response = endpoint.http1.request(request).await.map_err(|error| {
             let why =
@@ -150,20 +179,20 @@ impl Upstream {
             }
         })?;
         let (head, body) = response.into_parts();
-        Ok(Answer { status: head.status, headers: head.headers, body: AnswerBody::h1(body) })
+        Ok(Answer { head, body: AnswerBody::h1(body) })
     }
 
     /// The next in turn whose last connection did not fail. A request in HTTP/1 is tried only
     /// once, so its choice leans on what the lanes know.
     fn first_reachable(&self) -> &Endpoint {
-        let mut in_turn = self.in_turn().peekable();
+        let mut in_turn = self.in_turn(LaneKind::Stream).peekable();
         let first = *in_turn.peek().expect("a configuration has at least one endpoint");
         in_turn.find(|endpoint| endpoint.lane(LaneKind::Unary).warm()).unwrap_or(first)
     }
 
-    fn in_turn(&self) -> impl Iterator<Item = &Endpoint> {
+    fn in_turn(&self, lane: LaneKind) -> impl Iterator<Item = &Endpoint> {
         let count = self.endpoints.len();
-        let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
+        let first = self.turns[lane as usize].fetch_add(1, Ordering::Relaxed) % count;
         self.endpoints[first..].iter().chain(&self.endpoints[..first])
     }
 }
@@ -175,15 +204,31 @@ fn aim(uri: &mut Uri, endpoint: &Endpoint) -> Result<(), http::Error> {
         return Ok(());
     }
     let mut parts = std::mem::take(uri).into_parts();
-    parts.scheme = Some(scheme);
     if parts.authority.is_none() {
         parts.authority = Some(Authority::try_from(endpoint.address.authority())?);
     }
-    if parts.path_and_query.is_none() {
-        parts.path_and_query = Some(PathAndQuery::from_static("/"));
-    }
-    *uri = Uri::from_parts(parts)?;
+    *uri = Uri::from_parts(parts_with_scheme(parts, endpoint))?;
     Ok(())
+}
+
+/// The same for HTTP/1.1. The URI names the endpoint, because hyper keeps connections by it and
+/// clients may name any host; what they named stays in `Host`.
+fn aim_h1(head: &mut Parts, endpoint: &Endpoint) -> Result<(), http::Error> {
+    let authority = Authority::try_from(endpoint.address.authority())?;
+    if !head.headers.contains_key(HOST) {
+        head.headers.try_insert(HOST, HeaderValue::from_str(authority.as_str())?)?;
+    }
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    parts.authority = Some(authority);
+    head.uri = Uri::from_parts(parts_with_scheme(parts, endpoint))?;
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+fn parts_with_scheme(mut parts: uri::Parts, endpoint: &Endpoint) -> uri::Parts {
+    parts.scheme = Some(if endpoint.address.tls { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    parts
 }
 
 /// Sends the body, in the background unless it is whole.
@@ -214,9 +259,5 @@ async fn receive(response: ResponseFuture, exchange: Exchange) -> Result<Answer,
         .await
         .map_err(|error| if is_refused(&error) { Failure::Refused } else { Failure::Lost(broken(&error)) })?;
     let (head, received) = response.into_parts();
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        body: AnswerBody::h2(Received::new(received), exchange),
-    })
+    Ok(Answer { head, body: AnswerBody::h2(Received::new(received), exchange) })
 }

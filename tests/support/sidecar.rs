@@ -153,11 +153,23 @@ impl Sidecar {
         panic!("etcdlet lost its ports {PORT_ATTEMPTS} times");
     }
 
+    /// The connection that tried it was counted and is over: a test's own begin at a known count.
+    fn wait_counted(&self, deadline: Instant) {
+        let counted = |metrics: &str| {
+            metrics.lines().any(|line| line == "etcdlet_connections_total 1")
+                && metrics.lines().any(|line| line == "etcdlet_connections 0")
+        };
+        while Instant::now() < deadline && !counted(&self.metrics()) {
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
     fn wait_accepting(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + ACCEPTING_LIMIT;
         loop {
             let exited = self.process.exited().is_some();
             if !exited && TcpStream::connect_timeout(&self.listen, ACCEPTING_LIMIT).is_ok() {
+                self.wait_counted(deadline);
                 return Ok(());
             }
             if exited || Instant::now() >= deadline {

@@ -1,0 +1,132 @@
+//! What etcd serves in HTTP/1.1, through etcdlet.
+
+use std::time::Duration;
+
+use super::client::{Connection, Response, post};
+use crate::observability::metric;
+use crate::support::etcd::Etcd;
+use crate::support::sidecar::Sidecar;
+
+#[tokio::test]
+async fn the_json_gateway_writes_and_reads() {
+    let mut pair = Pair::start().await;
+    let put = pair.through.post("/v3/kv/put", r#"{"key": "YQ==", "value": "Yg=="}"#).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let range = pair.through.post("/v3/kv/range", r#"{"key": "YQ=="}"#).await;
+    assert_eq!(range.json()["kvs"][0]["value"], "Yg==");
+    for (path, json) in [
+        ("/v3/kv/range", r#"{"key": "YQ=="}"#),
+        ("/v3/kv/range", r#"{"key": "AA==", "range_end": "AA==", "keys_only": true}"#),
+        ("/v3/kv/txn", r#"{"success": [{"requestRange": {"key": "YQ=="}}]}"#),
+        ("/v3/cluster/member/list", "{}"),
+        ("/v3/kv/range", "{}"),
+        ("/v3/kv/range", "not JSON"),
+        ("/v3/lease/revoke", r#"{"ID": 99}"#),
+        ("/v3/no/such/call", "{}"),
+        ("/elsewhere", "{}"),
+    ] {
+        pair.assert_equal(&post(path, json), "POST", path).await;
+    }
+}
+
+#[tokio::test]
+async fn health_version_and_metrics_are_etcds_own() {
+    let mut pair = Pair::start().await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: etcd\r\n\r\n").into_bytes();
+    for path in ["/health", "/health?serializable=true", "/version", "/nowhere", "/v3/kv/put"] {
+        pair.assert_equal(&get(path), "GET", path).await;
+    }
+    let (direct, through) = (pair.direct.get("/metrics").await, pair.through.get("/metrics").await);
+    assert_eq!(names(&through), names(&direct));
+    assert_eq!(through.header("content-type"), direct.header("content-type"));
+    let version = format!("etcd_server_version{{server_version=\"{}\"}} 1", pair.etcd.version());
+    assert!(through.text().contains(&version));
+    assert!(!through.text().contains("etcdlet_"), "these are the member's");
+}
+
+#[tokio::test]
+async fn head_is_answered_with_headers_only_and_the_connection_goes_on() {
+    let mut pair = Pair::start().await;
+    for path in ["/version", "/health", "/metrics"] {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: etcd\r\n\r\n");
+        pair.assert_equal(request.as_bytes(), "HEAD", path).await;
+        assert_eq!(pair.through.get("/version").await.status, 200, "after HEAD {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_streams_its_events_as_they_happen() {
+    let etcd = Etcd::start();
+    let sidecar = Sidecar::start(&etcd.endpoints());
+    let mut watch = Connection::open(&sidecar.url()).await;
+    watch.send(&post("/v3/watch", r#"{"create_request": {"key": "YQ=="}}"#)).await;
+    let head = watch.head().await;
+    assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{head:?}");
+    let created = watch.chunk().await.expect("the stream goes on");
+    assert!(String::from_utf8_lossy(&created).contains(r#""created":true"#), "{created:?}");
+    let mut writer = Connection::open(&sidecar.url()).await;
+    for value in ["MQ==", "Mg==", "Mw=="] {
+        writer.post("/v3/kv/put", &format!(r#"{{"key": "YQ==", "value": "{value}"}}"#)).await;
+        // Each comes before the next is written: nothing waits for a buffer to fill.
+        let event = watch.chunk().await.expect("the stream goes on");
+        let event: serde_json::Value = serde_json::from_slice(&event).expect("an event is a line of JSON");
+        assert_eq!(event["result"]["events"][0]["kv"]["value"], value);
+    }
+    drop(watch);
+    let deadline = std::time::Instant::now() + Duration::from_secs(3);
+    while metric(&sidecar, "etcdlet_rpc_inflight") > 0.0 {
+        assert!(std::time::Instant::now() < deadline, "the watch goes on without its client");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_value_of_a_mebibyte_goes_in_and_comes_out() {
+    let mut pair = Pair::start().await;
+    // Base64 of 1 MiB without a remainder.
+    let value = "QUJD".repeat((1 << 20) / 3);
+    let put = pair.through.post("/v3/kv/put", &format!(r#"{{"key": "YQ==", "value": "{value}"}}"#)).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let range = pair.through.post("/v3/kv/range", r#"{"key": "YQ=="}"#).await;
+    assert!(range.json()["kvs"][0]["value"] == value.as_str());
+    pair.assert_equal(&post("/v3/kv/range", r#"{"key": "YQ=="}"#), "POST", "the value").await;
+}
+
+/// One member, and two ways to it.
+struct Pair {
+    direct: Connection,
+    through: Connection,
+    etcd: Etcd,
+    _sidecar: Sidecar,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let etcd = Etcd::start();
+        let sidecar = Sidecar::start(&etcd.endpoints());
+        let direct = Connection::open(&etcd.endpoint()).await;
+        let through = Connection::open(&sidecar.url()).await;
+        Self { direct, through, etcd, _sidecar: sidecar }
+    }
+
+    /// The same answer to the same bytes, except for the time.
+    async fn assert_equal(&mut self, request: &[u8], method: &str, name: &str) {
+        let mut answers = Vec::new();
+        for connection in [&mut self.direct, &mut self.through] {
+            connection.send(request).await;
+            let mut answer = connection.response(method).await;
+            // The order of different headers means nothing (RFC 9110, 5.3).
+            answer.headers.sort();
+            let date = answer.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("date"));
+            date.expect("etcd says the time").1.clear();
+            answers.push((answer.status, answer.headers.clone(), answer.text()));
+        }
+        assert_eq!(answers[1], answers[0], "{name}");
+    }
+}
+
+fn names(response: &Response) -> Vec<&str> {
+    let mut names: Vec<&str> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,178 @@
+//! SIGTERM and SIGINT: what is under way finishes, what is idle goes, the process ends.
+
+use std::time::{Duration, Instant};
+
+use h2::Reason;
+use http::HeaderMap;
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use super::configured;
+use crate::http1::client::{Connection, post};
+use crate::observability::metric;
+use crate::support::etcd::Etcd;
+use crate::support::grpc::{Answer, Channel, End};
+use crate::support::sidecar::Sidecar;
+use crate::support::upstream::{Call, Upstream};
+
+#[tokio::test]
+async fn after_sigterm_calls_under_way_finish_and_the_process_ends_by_itself() {
+    after_a_signal_calls_under_way_finish(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn sigint_is_like_sigterm() {
+    after_a_signal_calls_under_way_finish(Signal::INT).await;
+}
+
+async fn after_a_signal_calls_under_way_finish(signal: Signal) {
+    let upstream = Upstream::start(slow);
+    let mut sidecar = Sidecar::start(&[upstream.url()]);
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let slow: Vec<_> = (0..5).map(|_| tokio::spawn(put(channel.clone()))).collect();
+    let mut http = Connection::open(&sidecar.url()).await;
+    wait_for_calls(&upstream, 5).await;
+    let signalled = Instant::now();
+    sidecar.signal(signal);
+    while TcpStream::connect(sidecar.addr()).await.is_ok() {
+        assert!(signalled.elapsed() < Duration::from_millis(500), "new connections are still accepted");
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(
+        http.is_closed_within(Duration::from_millis(500)).await,
+        "an idle HTTP/1.1 connection stays open"
+    );
+    let late = put(channel).await;
+    assert_eq!(late.end, End::GoAway(Reason::NO_ERROR), "a new call on a connection that drains");
+    for call in slow {
+        assert_eq!(call.await.unwrap().status().code, Some(0));
+    }
+    let status = sidecar.wait(Duration::from_secs(3));
+    assert!(status.is_some_and(|status| status.success()), "{status:?}: {}", sidecar.log());
+    assert!(signalled.elapsed() < Duration::from_secs(3), "{:?}", signalled.elapsed());
+    assert_eq!(upstream.calls(), 5);
+}
+
+#[tokio::test]
+async fn a_request_in_http_1_finishes_too_and_its_connection_ends() {
+    let etcd = Etcd::start();
+    let mut sidecar = Sidecar::start(&etcd.endpoints());
+    let mut client = Connection::open(&sidecar.url()).await;
+    // The rest of the body comes after the signal.
+    let request = post("/v3/kv/put", r#"{"key": "YQ==", "value": "Yg=="}"#);
+    let (first, rest) = request.split_at(request.len() - 5);
+    client.send(first).await;
+    while metric(&sidecar, "etcdlet_rpc_inflight") < 1.0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    sidecar.terminate();
+    sleep(Duration::from_millis(100)).await;
+    client.send(rest).await;
+    let answer = client.response("POST").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(client.is_closed_within(Duration::from_secs(1)).await);
+    assert!(sidecar.wait(Duration::from_secs(2)).is_some_and(|status| status.success()));
+}
+
+#[tokio::test]
+async fn a_call_that_never_ends_is_cut_at_the_time_limit() {
+    let upstream = Upstream::start(|call| async move {
+        std::future::pending::<()>().await;
+        drop(call);
+    });
+    let mut sidecar = configured(&upstream.url(), "drain: {timeout: 700ms}");
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let stuck = tokio::spawn(put(channel));
+    wait_for_calls(&upstream, 1).await;
+    let signalled = Instant::now();
+    sidecar.terminate();
+    assert!(sidecar.wait(Duration::from_secs(3)).is_some(), "it waits for a call that never ends");
+    let took = signalled.elapsed();
+    assert!(took >= Duration::from_millis(650) && took < Duration::from_millis(1500), "{took:?}");
+    assert_ne!(stuck.await.unwrap().status().code, Some(0));
+    assert!(sidecar.log().contains("cut at the limit"), "{}", sidecar.log());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let upstream = Upstream::start(slow);
+    let mut sidecar = Sidecar::start(&[upstream.url()]);
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let call = tokio::spawn(put(channel));
+    wait_for_calls(&upstream, 1).await;
+    sidecar.terminate();
+    sleep(Duration::from_millis(100)).await;
+    assert!(sidecar.wait(Duration::ZERO).is_none(), "the first signal waits for the call");
+    let signalled = Instant::now();
+    sidecar.terminate();
+    assert!(sidecar.wait(Duration::from_secs(2)).is_some());
+    assert!(signalled.elapsed() < Duration::from_millis(300), "{:?}", signalled.elapsed());
+    assert_ne!(call.await.unwrap().status().code, Some(0));
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_up_the_end() {
+    let etcd = Etcd::start();
+    let mut sidecar = Sidecar::start(&etcd.endpoints());
+    let (mut channels, mut http, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let channel = Channel::connect(&sidecar.url()).await.unwrap();
+        channel.unary("/etcdserverpb.KV/Range", HeaderMap::new(), b"\n\x01a").await;
+        channels.push(channel);
+        let mut connection = Connection::open(&sidecar.url()).await;
+        connection.get("/version").await;
+        http.push(connection);
+        silent.push(TcpStream::connect(sidecar.addr()).await.unwrap());
+    }
+    let signalled = Instant::now();
+    sidecar.terminate();
+    let status = wait(&mut sidecar, Duration::from_secs(5)).await;
+    assert!(status.is_some_and(|status| status.success()));
+    assert!(signalled.elapsed() < Duration::from_millis(700), "{:?}", signalled.elapsed());
+}
+
+#[tokio::test]
+async fn the_drain_can_be_watched_on_the_admin_port() {
+    let upstream = Upstream::start(slow);
+    let mut sidecar = Sidecar::start(&[upstream.url()]);
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let call = tokio::spawn(put(channel));
+    wait_for_calls(&upstream, 1).await;
+    sidecar.terminate();
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(metric(&sidecar, "etcdlet_rpc_inflight"), 1.0);
+    assert_eq!(call.await.unwrap().status().code, Some(0));
+}
+
+/// Answers after a second.
+async fn slow(call: Call) {
+    sleep(Duration::from_secs(1)).await;
+    call.answer(b"").await;
+}
+
+async fn put(channel: Channel) -> Answer {
+    channel.unary("/etcdserverpb.KV/Put", HeaderMap::new(), b"\n\x01a").await
+}
+
+async fn wait_for_calls(upstream: &Upstream, count: usize) {
+    for _ in 0..500 {
+        if upstream.calls() >= count {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} of {count} calls arrived", upstream.calls());
+}
+
+/// Waits without holding up the connections that run on this thread.
+async fn wait(sidecar: &mut Sidecar, limit: Duration) -> Option<std::process::ExitStatus> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let status = sidecar.wait(Duration::ZERO);
+        if status.is_some() || Instant::now() >= deadline {
+            return status;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
