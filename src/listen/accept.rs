@@ -92,8 +92,13 @@ impl TlsListener {
                 let (thread, metrics) = (threads[next].clone(), self.metrics.clone());
                 let handshake = acceptor.accept(Socket::direct(stream));
                 let limit = self.handshake_timeout;
+                let drain = self.drain.clone();
                 tokio::spawn(async move {
-                    match tokio::time::timeout(limit, handshake).await {
+                    let handshake = tokio::select! {
+                        handshake = tokio::time::timeout(limit, handshake) => handshake,
+                        () = drain.begun() => return,
+                    };
+                    match handshake {
                         Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
                             // An error means that the thread is draining: the connection closes.
                             Ok(parked) => drop(thread.send((parked, permit)).await),

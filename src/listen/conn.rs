@@ -1,10 +1,14 @@
 //! One client connection from its first byte to its last.
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
@@ -45,6 +49,7 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.streams_per_connection)
         .max_header_list_size(limits.header_list)
+        .max_send_buffer_size(SEND_BUFFER)
         // What our own answers reset is not the client's doing.
         .max_local_error_reset_streams(None)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
@@ -59,6 +64,8 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
     };
     let mut drain = pin!(context.drain.begun());
     let mut draining = false;
+    // Not tasks of their own: a task costs more to make than a stream lasts.
+    let mut streams = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
@@ -66,7 +73,7 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
                 Some(Ok((request, respond))) => {
                     let open = Counted::new(&context.metrics.streams);
                     let served = api::grpc::serve(request, respond, context.proxy.clone());
-                    tokio::spawn(async move {
+                    streams.push(async move {
                         served.await;
                         drop(open);
                     });
@@ -77,12 +84,22 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
                 }
                 None => return,
             },
+            never = serve_all(&mut streams) => match never {},
             () = &mut drain, if !draining => {
                 draining = true;
                 connection.graceful_shutdown();
             }
         }
     }
+}
+
+/// Polls the streams that can go on, all of them before the connection is looked at again.
+async fn serve_all(streams: &mut FuturesUnordered<impl Future<Output = ()>>) -> Infallible {
+    poll_fn(|cx| {
+        while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
+        Poll::Pending
+    })
+    .await
 }
 
 async fn serve_h1(transport: Transport, context: Arc<Context>) {
@@ -124,6 +141,9 @@ impl Drop for Counted {
         self.0.dec();
     }
 }
+
+/// Bytes of one answer that wait here for a client whose window is open but whose socket is full.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// Calls of one connection that were cancelled before they were looked at. A client that gives
 /// up a burst of calls at once is no attacker; one that does nothing else is cut off here.

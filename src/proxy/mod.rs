@@ -56,14 +56,15 @@ impl Proxy {
     pub async fn call(&self, mut call: Call) -> Reply {
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
-        let mut settlement = settle::Settlement::of(&call, account);
+        let settlement = settle::Settlement::of(&call, account);
         // First, because a call that loops must not cost anything.
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
         }
-        match identity::conceal(&mut call.head.headers, self.upstream.presents_common_name()) {
-            Ok(concealed) => settlement.anonymous = concealed,
-            Err(status) => return settlement.refuse(&status),
+        if self.upstream.presents_common_name()
+            && let Err(status) = identity::disown(&mut call.head.headers)
+        {
+            return settlement.refuse(&status);
         }
         // The lane depends on the request, so its body is read ahead before a stream is opened.
         let (lane, _held) = match route::route(&mut call, &self.read_ahead).await {

@@ -36,6 +36,7 @@ pub(super) async fn route<'a>(
 fn is_long(call: &Call) -> bool {
     match &call.body {
         Body::Stream(_) => true,
+        Body::Full(bytes) if bytes.len() > SHORT_REQUEST => true,
         Body::Full(bytes) if is_range(call) => peek::message(bytes).is_none_or(peek::is_long_range),
         Body::Empty | Body::Full(_) => call.rpc.shape == Shape::ServerStream,
     }
@@ -44,3 +45,7 @@ fn is_long(call: &Call) -> bool {
 fn is_range(call: &Call) -> bool {
     call.rpc.path == "/etcdserverpb.KV/Range"
 }
+
+/// A request up to this size fits the smallest connection window of HTTP/2, so that it waits
+/// for nothing and others do not wait for it.
+const SHORT_REQUEST: usize = 32 << 10;

@@ -10,7 +10,6 @@ use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::drain::{self, Drain};
-use super::identity;
 use super::metrics::Account;
 use crate::types::call::{Body, Broken, Call, Reply, Wire};
 use crate::types::method::{Effect, Rpc};
@@ -23,21 +22,12 @@ pub(super) struct Settlement {
     wire: Wire,
     rpc: &'static Rpc,
     deadline: Option<Instant>,
-    /// The call carried no token and was given one that is nobody's.
-    pub anonymous: bool,
     account: Account,
 }
 
 impl Settlement {
     pub fn of(call: &Call, account: Account) -> Self {
-        Self {
-            grpc: call.is_grpc(),
-            wire: call.wire,
-            rpc: call.rpc,
-            deadline: call.deadline,
-            anonymous: false,
-            account,
-        }
+        Self { grpc: call.is_grpc(), wire: call.wire, rpc: call.rpc, deadline: call.deadline, account }
     }
 
     /// Ends when the client has certainly given up.
@@ -119,9 +109,6 @@ impl Settlement {
 
     /// Applies the rules to the trailers of an answer, or to headers that are trailers too.
     fn finish(&mut self, trailers: &mut HeaderMap) {
-        if self.anonymous {
-            identity::reveal(trailers);
-        }
         let code = grpc_status(trailers).unwrap_or(Code::Unknown);
         if self.is_alive() && matches!(code, Code::Canceled | Code::DeadlineExceeded) {
             // etcd's Go client sends any call again on these two, mutations included.

@@ -24,12 +24,15 @@ pub enum LaneKind {
 impl LaneKind {
     pub(super) const COUNT: usize = 3;
 
-    /// Bytes of one answer that may wait here for a client that does not read. Large enough
-    /// for a fast reader at 1 ms round trip: 256 MB/s, and 1 GB/s for bulk.
+    /// Bytes of one answer that may wait here for a client that does not read. Large enough for
+    /// a fast reader at 1 ms round trip: 1 GB/s in the bulk lane, 256 MB/s for a single answer,
+    /// 64 MB/s for a stream. Streams have the least, because their frames are small, and a small
+    /// frame that waits keeps the whole buffer that it was read in.
     pub(super) fn stream_window(self) -> u32 {
         match self {
             Self::Bulk => 1 << 20,
-            Self::Stream | Self::Unary => 256 << 10,
+            Self::Stream => 64 << 10,
+            Self::Unary => 256 << 10,
         }
     }
 }

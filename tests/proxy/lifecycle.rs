@@ -26,7 +26,8 @@ admin: {{url: 'http://{{admin}}'}}
 
 /// A watch whose creation was confirmed.
 async fn watch(channel: &Channel, key: &'static str) -> Stream {
-    let mut stream = channel.stream("/etcdserverpb.Watch/Watch", HeaderMap::new()).await.unwrap();
+    let mut stream =
+        channel.stream("/etcdserverpb.Watch/Watch", HeaderMap::new()).await.expect("a stream opens");
     let create = pb::WatchCreateRequest { key: key.into(), ..Default::default() };
     let union = pb::watch_request::RequestUnion::CreateRequest(create);
     stream.send_message(&pb::WatchRequest { request_union: Some(union) });

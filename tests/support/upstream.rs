@@ -16,6 +16,7 @@ use h2::server::{self, Connection};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, oneshot};
 
+#[allow(unused_imports, reason = "every test binary uses its own part of the fixtures")]
 pub(crate) use call::{Answering, Call, answer_headers, status};
 
 mod call;

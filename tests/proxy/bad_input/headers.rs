@@ -54,7 +54,7 @@ async fn headers_that_etcd_would_accept_do_not_hold_up_others() {
     assert!(longest < Duration::from_secs(1), "others waited {longest:?}");
     assert!(!heard.closed, "{heard:?}");
     drop((wire, bystander));
-    subject.assert_well("8 MiB of headers", 0, 96 * MIB).await;
+    subject.assert_well("8 MiB of headers", 0, 48 * MIB).await;
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn as_many_names_as_a_map_can_hold_are_passed_on_or_refused() {
         assert!(matches!(answer.as_deref(), Some("200" | "431")), "{blow}: {answer:?}");
         assert_answered(&bystander, &blow).await;
         drop((wire, bystander));
-        subject.assert_well(&blow, 0, 96 * MIB).await;
+        subject.assert_well(&blow, 0, 32 * MIB).await;
     }
 }
 

@@ -94,10 +94,10 @@ async fn hosts_that_clients_make_up_open_no_connections_of_their_own() {
     let before = files();
     let mut wire = Wire::connect(sidecar.addr()).await;
     for host in 0..300 {
-        let request = format!("GET http://host{host}/version HTTP/1.1\r\nHost: host{host}\r\n\r\n");
+        let close = if host == 299 { "Connection: close\r\n" } else { "" };
+        let request = format!("GET http://host{host}/version HTTP/1.1\r\nHost: host{host}\r\n{close}\r\n");
         wire.send(request.as_bytes()).await.expect("the connection is open");
     }
-    wire.finish().await;
     let (answers, _) = wire.hear_text(Duration::from_secs(5)).await;
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 300, "{answers}");
     let more = files().saturating_sub(before);

@@ -83,9 +83,11 @@ async fn clients_that_never_read_are_held_back_at_the_window() {
         // The member's window, h2's send buffer, the outbox, and what the kernel takes.
         let buffers = 400 * KIB + 80 * KIB;
         assert!(each <= window + buffers + KERNEL_BUFFERS, "{path}: {each} bytes each");
-        subject.assert_growth(path, CLIENTS as u64 * (window + buffers + 128 * KIB));
+        // Half as much again for what the allocator rounds up.
+        let growth_max = CLIENTS as u64 * (window + buffers) * 3 / 2;
+        subject.assert_growth(path, growth_max);
         drop(clients);
-        subject.assert_well(path, 1, CLIENTS as u64 * (window + buffers + 128 * KIB)).await;
+        subject.assert_well(path, 1, growth_max).await;
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::client::{Connection, post};
 use super::server::Server;
+use crate::observability::metric;
+use crate::support::etcd::Etcd;
 use crate::support::sidecar::Sidecar;
 
 #[tokio::test]
@@ -19,6 +21,20 @@ async fn with_no_member_to_reach_the_answer_is_503_at_once_and_says_why() {
         assert!(text.starts_with("etcdlet: no endpoint is reachable, not sent: "), "{text}");
         assert!(text.contains("http://127.0.0.1:1") && text.contains("refused"), "{text}");
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_is_passed_over() {
+    let etcd = Etcd::start();
+    let sidecar = Sidecar::start(&["http://127.0.0.1:1".to_owned(), etcd.endpoint()]);
+    let dead = "etcdlet_upstream_connect_failures_total{endpoint=\"http://127.0.0.1:1\"}";
+    while metric(&sidecar, dead) < 1.0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for number in 1..=20 {
+        let answer = Connection::open(&sidecar.url()).await.get("/version").await;
+        assert_eq!(answer.status, 200, "request {number}: {}", answer.text());
     }
 }
 

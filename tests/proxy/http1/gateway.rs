@@ -1,9 +1,7 @@
 //! What etcd serves in HTTP/1.1, through etcdlet.
 
-use std::time::Duration;
-
 use super::client::{Connection, Response, post};
-use crate::observability::metric;
+use crate::observability::becomes;
 use crate::support::etcd::Etcd;
 use crate::support::sidecar::Sidecar;
 
@@ -45,6 +43,25 @@ async fn health_version_and_metrics_are_etcds_own() {
 }
 
 #[tokio::test]
+async fn other_methods_and_forms_of_a_target_are_etcds_to_judge() {
+    let mut pair = Pair::start().await;
+    for line in [
+        "OPTIONS /v3/kv/range",
+        "OPTIONS *",
+        "DELETE /version",
+        "PUT /v3/kv/put",
+        "BREW /version",
+        "GET http://some.where/version",
+        "GET /version?a=b&c=%20d",
+        "GET //version",
+        "GET /%76ersion",
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: etcd\r\nContent-Length: 0\r\n\r\n");
+        pair.assert_equal(request.as_bytes(), "any", line).await;
+    }
+}
+
+#[tokio::test]
 async fn head_is_answered_with_headers_only_and_the_connection_goes_on() {
     let mut pair = Pair::start().await;
     for path in ["/version", "/health", "/metrics"] {
@@ -73,11 +90,7 @@ async fn a_watch_streams_its_events_as_they_happen() {
         assert_eq!(event["result"]["events"][0]["kv"]["value"], value);
     }
     drop(watch);
-    let deadline = std::time::Instant::now() + Duration::from_secs(3);
-    while metric(&sidecar, "etcdlet_rpc_inflight") > 0.0 {
-        assert!(std::time::Instant::now() < deadline, "the watch goes on without its client");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    becomes(&sidecar, "etcdlet_rpc_inflight", 0.0).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use tokio::time::sleep;
 
 use super::configured;
 use crate::http1::client::{Connection, post};
-use crate::observability::metric;
+use crate::observability::{becomes, metric};
+use crate::support::certs::{Certs, Pair};
 use crate::support::etcd::Etcd;
 use crate::support::grpc::{Answer, Channel, End};
 use crate::support::sidecar::Sidecar;
@@ -29,7 +30,7 @@ async fn sigint_is_like_sigterm() {
 async fn after_a_signal_calls_under_way_finish(signal: Signal) {
     let upstream = Upstream::start(slow);
     let mut sidecar = Sidecar::start(&[upstream.url()]);
-    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let channel = Channel::connect(&sidecar.url()).await.expect("etcdlet accepts");
     let slow: Vec<_> = (0..5).map(|_| tokio::spawn(put(channel.clone()))).collect();
     let mut http = Connection::open(&sidecar.url()).await;
     wait_for_calls(&upstream, 5).await;
@@ -46,7 +47,7 @@ async fn after_a_signal_calls_under_way_finish(signal: Signal) {
     let late = put(channel).await;
     assert_eq!(late.end, End::GoAway(Reason::NO_ERROR), "a new call on a connection that drains");
     for call in slow {
-        assert_eq!(call.await.unwrap().status().code, Some(0));
+        assert_eq!(call.await.expect("no call panics").status().code, Some(0));
     }
     let status = sidecar.wait(Duration::from_secs(3));
     assert!(status.is_some_and(|status| status.success()), "{status:?}: {}", sidecar.log());
@@ -133,6 +134,39 @@ async fn idle_connections_do_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn connections_behind_tls_are_drained_alike() {
+    let (certs, upstream) = (Certs::new(), Upstream::start(slow));
+    let mut sidecar = behind_tls(&certs, &upstream);
+    let url = format!("https://{}", sidecar.addr());
+    let busy = Channel::connect_tls(&url, certs.client_config(None, &["h2"])).await.unwrap();
+    let idle = Channel::connect_tls(&url, certs.client_config(None, &["h2"])).await.unwrap();
+    let call = tokio::spawn(put(busy));
+    wait_for_calls(&upstream, 1).await;
+    let signalled = Instant::now();
+    sidecar.terminate();
+    assert_eq!(call.await.unwrap().status().code, Some(0));
+    let status = wait(&mut sidecar, Duration::from_secs(5)).await;
+    assert!(status.is_some_and(|status| status.success()), "{}", sidecar.log());
+    assert!(signalled.elapsed() < Duration::from_secs(2), "{:?}", signalled.elapsed());
+    drop(idle);
+}
+
+#[tokio::test]
+async fn an_unfinished_tls_handshake_does_not_hold_up_the_end() {
+    let (certs, upstream) = (Certs::new(), Upstream::start(slow));
+    let mut sidecar = behind_tls(&certs, &upstream);
+    let silent = TcpStream::connect(sidecar.addr()).await.unwrap();
+    // So that it has been accepted.
+    becomes(&sidecar, "etcdlet_connections_total", 2.0).await;
+    let signalled = Instant::now();
+    sidecar.terminate();
+    let status = wait(&mut sidecar, Duration::from_secs(5)).await;
+    assert!(status.is_some_and(|status| status.success()), "{}", sidecar.log());
+    assert!(signalled.elapsed() < Duration::from_secs(1), "{:?}", signalled.elapsed());
+    drop(silent);
+}
+
+#[tokio::test]
 async fn the_drain_can_be_watched_on_the_admin_port() {
     let upstream = Upstream::start(slow);
     let mut sidecar = Sidecar::start(&[upstream.url()]);
@@ -143,6 +177,20 @@ async fn the_drain_can_be_watched_on_the_admin_port() {
     sleep(Duration::from_millis(100)).await;
     assert_eq!(metric(&sidecar, "etcdlet_rpc_inflight"), 1.0);
     assert_eq!(call.await.unwrap().status().code, Some(0));
+}
+
+fn behind_tls(certs: &Certs, upstream: &Upstream) -> Sidecar {
+    let Pair { cert, key } = certs.server();
+    Sidecar::with_config(&format!(
+        "
+listen: [{{url: 'https://{{listen}}', tls: {{cert-file: '{}', key-file: '{}'}}}}]
+upstream: {{endpoints: ['{}']}}
+admin: {{url: 'http://{{admin}}'}}
+",
+        cert.display(),
+        key.display(),
+        upstream.url()
+    ))
 }
 
 /// Answers after a second.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -11,7 +12,7 @@ use tokio::time::sleep;
 
 use super::{configured, watch};
 use crate::http1::client::Connection;
-use crate::observability::metric;
+use crate::observability::{Child, becomes, metric};
 use crate::support::etcd::Etcd;
 use crate::support::grpc::Channel;
 use crate::support::sidecar::Sidecar;
@@ -23,8 +24,8 @@ fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
     command.args(["-c", r#"ulimit -S -n 100; exec "$0" "$@""#]).arg(program);
     command.args(["--listen-client-urls", "http://127.0.0.1:0", "--admin-url", "http://127.0.0.1:0"]);
     command.args(["--endpoints", "http://127.0.0.1:1"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = Killed(command.spawn().unwrap());
-    let limits = format!("/proc/{}/limits", child.0.id());
+    let child = Child::spawn(&mut command);
+    let limits = format!("/proc/{}/limits", child.id());
     for attempt in 0.. {
         let text = fs::read_to_string(&limits).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
@@ -61,7 +62,7 @@ async fn two_threads_serve_as_one() {
     }
     assert_eq!(Connection::open(&sidecar.url()).await.get("/version").await.status, 200);
     let ranges = "etcdlet_rpc_total{code=\"OK\",method=\"/etcdserverpb.KV/Range\"}";
-    assert_eq!(metric(&sidecar, ranges), 800.0);
+    becomes(&sidecar, ranges, 800.0).await;
     // Each thread has connections of its own.
     let upstream = format!("etcdlet_upstream_connections{{endpoint=\"{}\"}}", etcd.endpoint());
     assert!(metric(&sidecar, &upstream) >= 2.0);
@@ -90,9 +91,8 @@ async fn connections_beyond_the_limit_are_closed_and_counted_and_the_others_neve
     let etcd = Etcd::start();
     let sidecar = configured(&etcd.endpoint(), "limits: {connections: 3}");
     // The fixture's own connection, by which it saw that the process accepts, has to be gone.
-    while metric(&sidecar, "etcdlet_connections") > 0.0 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    becomes(&sidecar, "etcdlet_connections_total", 1.0).await;
+    becomes(&sidecar, "etcdlet_connections", 0.0).await;
     let channel = Channel::connect(&sidecar.url()).await.unwrap();
     let mut http = Connection::open(&sidecar.url()).await;
     let silent = TcpStream::connect(sidecar.addr()).await.unwrap();
@@ -101,27 +101,20 @@ async fn connections_beyond_the_limit_are_closed_and_counted_and_the_others_neve
         let mut refused = Connection::open(&sidecar.url()).await;
         assert!(refused.is_closed_within(Duration::from_secs(1)).await);
     }
-    assert_eq!(metric(&sidecar, "etcdlet_connections_refused_total{reason=\"limit\"}"), 3.0);
+    becomes(&sidecar, "etcdlet_connections_refused_total{reason=\"limit\"}", 3.0).await;
     let answer = channel.unary("/etcdserverpb.KV/Range", HeaderMap::new(), b"\n\x01a").await;
     assert_eq!(answer.status().code, Some(0));
     assert_eq!(http.get("/version").await.status, 200);
     drop(silent);
-    sleep(Duration::from_millis(100)).await;
+    becomes(&sidecar, "etcdlet_connections", 2.0).await;
     assert_eq!(Connection::open(&sidecar.url()).await.get("/version").await.status, 200);
 }
 
 fn data_threads(sidecar: &Sidecar) -> BTreeSet<String> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", sidecar.pid())).unwrap();
-    let names =
-        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")).unwrap().trim().to_owned());
+    let tasks = fs::read_dir(format!("/proc/{}/task", sidecar.pid())).expect("the process runs");
+    let name = |task: io::Result<fs::DirEntry>| {
+        Some(fs::read_to_string(task.ok()?.path().join("comm")).ok()?.trim().to_owned())
+    };
+    let names = tasks.filter_map(name);
     names.filter(|name| name.starts_with("data-")).collect()
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }

@@ -36,9 +36,9 @@ fn what_is_no_http_harms_nobody_else() {
 }
 
 fn ask(sidecar: &Sidecar, request: &str) -> String {
-    let mut stream = TcpStream::connect(sidecar.admin_addr()).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
+    let mut stream = TcpStream::connect(sidecar.admin_addr()).expect("the admin port accepts");
+    stream.write_all(request.as_bytes()).expect("the admin port reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    stream.read_to_string(&mut answer).expect("the admin port answers in text");
     answer
 }

@@ -1,9 +1,10 @@
 //! Flags, environment and file: which wins, and how errors are told.
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::refusal;
+use super::{Child, refusal};
 use crate::http1::client::Connection;
 use crate::support::sidecar::Sidecar;
 
@@ -125,42 +126,42 @@ fn a_start_that_makes_no_sense_is_refused_with_a_reason() {
 
 /// An etcdlet that is told all by the test.
 struct Running {
-    child: std::process::Child,
+    child: Child,
     url: String,
     log: tempfile::NamedTempFile,
 }
 
 impl Running {
     fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        // Freed again at once, and nobody is as quick as to take it.
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (listen, admin) = (format!("http://{}", free()), format!("http://{}", free()));
-        let log = tempfile::NamedTempFile::new().unwrap();
+        let (listen, admin) = (free_address(), free_address());
+        let url = format!("http://{listen}");
+        let log = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         let mut command: Command = Sidecar::command();
-        command.args(["run", "--listen-client-urls", &listen, "--admin-url", &admin]).args(arguments);
-        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log.reopen().unwrap());
-        let child = command.spawn().unwrap();
-        let address = listen.trim_start_matches("http://").to_owned();
+        command
+            .args(["run", "--listen-client-urls", &url, "--admin-url", &format!("http://{admin}")])
+            .args(arguments);
+        let stderr = log.reopen().expect("a file can be opened twice");
+        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(stderr);
+        let running = Self { child: Child::spawn(&mut command), url, log };
         for _ in 0..500 {
-            if std::net::TcpStream::connect(&address).is_ok() {
-                return Self { child, url: listen, log };
+            if TcpStream::connect(listen).is_ok() {
+                return running;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("{arguments:?} does not accept: {}", std::fs::read_to_string(log.path()).unwrap());
+        panic!("{arguments:?} does not accept: {}", running.stop());
     }
 
     /// Ends it and gives its log.
-    fn stop(mut self) -> String {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        std::fs::read_to_string(self.log.path()).unwrap()
+    fn stop(self) -> String {
+        let Self { child, log, .. } = self;
+        drop(child);
+        std::fs::read_to_string(log.path()).expect("the log is text")
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// Free again at once, and nobody is as quick as to take it.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    listener.local_addr().expect("a listener has an address")
 }

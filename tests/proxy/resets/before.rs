@@ -47,12 +47,18 @@ async fn a_call_that_the_member_refused_is_unavailable_and_nothing_is_unknown() 
 
 #[tokio::test]
 async fn a_connection_that_breaks_becomes_unavailable() {
-    for breaks in [
-        |upstream: &Upstream| upstream.kill_connections(),
-        |upstream: &Upstream| {
-            upstream.abort_connections(Reason::INTERNAL_ERROR);
+    let breaks: [fn(&Upstream); 4] = [
+        Upstream::kill_connections,
+        |upstream| upstream.abort_connections(Reason::INTERNAL_ERROR),
+        |upstream| upstream.abort_connections(Reason::NO_ERROR),
+        |upstream| {
+            upstream.go_away();
+            // So that the GOAWAY, behind which the calls might still end well, is seen before the end.
+            std::thread::sleep(Duration::from_millis(100));
+            upstream.kill_connections();
         },
-    ] {
+    ];
+    for (number, breaks) in breaks.into_iter().enumerate() {
         let upstream = Upstream::start(|call: Call| async move {
             std::future::pending::<()>().await;
             drop(call);
@@ -63,7 +69,7 @@ async fn a_connection_that_breaks_becomes_unavailable() {
         until(Duration::from_secs(5), "the calls arrive", || upstream.calls() == paths.len()).await;
         breaks(&upstream);
         for (path, answer) in paths.into_iter().zip(calls) {
-            assert_eq!(answer.await.unwrap().status(), lost(path), "{path}");
+            assert_eq!(answer.await.unwrap().status(), lost(path), "{path}, way {number}");
         }
         assert_eq!(upstream.calls(), paths.len(), "a call was sent again");
     }
@@ -78,6 +84,8 @@ async fn a_member_that_is_killed_leaves_its_calls_unavailable() {
         assert_eq!(call(&channel, path).await.status().code, Some(0));
     }
     etcd.freeze();
+    // A signal reaches all of its threads within a moment only.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let paths = [PUT, RANGE];
     let calls = open(&channel, &paths);
     tokio::time::sleep(Duration::from_millis(200)).await;

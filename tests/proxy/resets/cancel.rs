@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::HeaderMap;
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 use super::{PUT, RANGE, SNAPSHOT, WATCH, in_front};
 use crate::support::grpc::{Event, PATIENCE, frame};
 use crate::support::upstream::{Call, Upstream};
 
-const PROMPT: Duration = Duration::from_millis(300);
+const PROMPT: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_call_that_its_client_cancels_is_cancelled_at_the_member() {
@@ -137,14 +138,49 @@ async fn an_answer_that_ends_before_its_request_is_the_answer() {
     }
 }
 
+/// In one burst, as from a client whose own caller gave up on all it had asked; etcd takes any number.
+#[tokio::test]
+async fn a_burst_of_cancelled_calls_costs_the_others_of_their_connection_nothing() {
+    let upstream = Upstream::start(|mut call: Call| async move {
+        if call.path() != WATCH {
+            return call.answer(b"").await;
+        }
+        let mut answering = call.begin().expect("the call is alive");
+        while let Some(Ok(data)) = call.request.body_mut().data().await {
+            answering.send(data);
+        }
+    });
+    let (mut sidecar, channel) = in_front(&upstream).await;
+    let mut watch = channel.stream(WATCH, HeaderMap::new()).await.unwrap();
+    watch.send(b"before");
+    assert!(matches!(watch.next(PATIENCE).await, Event::Message(_)));
+    for _ in 0..3 {
+        // Calls and their ends arrive together, however busy this machine is.
+        sidecar.signal(Signal::STOP);
+        for _ in 0..500 {
+            let mut stream = channel.stream(PUT, HeaderMap::new()).await.unwrap();
+            stream.send(b"");
+            tokio::task::yield_now().await;
+            stream.reset(Reason::CANCEL);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        sidecar.signal(Signal::CONT);
+        watch.send(b"after");
+        let next = watch.next(PATIENCE).await;
+        assert!(matches!(next, Event::Message(_)), "{next:?}");
+        assert_eq!(channel.unary(PUT, HeaderMap::new(), b"").await.status().code, Some(0));
+    }
+}
+
 /// Tells that the call came, and then by what it was reset.
 async fn until_reset(mut call: Call, begins: bool, sender: mpsc::Sender<Option<Reason>>) {
-    drop(sender.send(None).await);
+    sender.send(None).await.expect("the test waits");
     let reset = if begins {
         let mut answering = call.begin().expect("the call is alive");
         poll_fn(|cx| answering.stream.poll_reset(cx)).await
     } else {
         poll_fn(|cx| call.respond.poll_reset(cx)).await
     };
-    drop(sender.send(Some(reset.unwrap_or(Reason::INTERNAL_ERROR))).await);
+    // A test that has ended needs no answer.
+    let _ended = sender.send(Some(reset.unwrap_or(Reason::INTERNAL_ERROR))).await;
 }

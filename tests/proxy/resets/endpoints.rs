@@ -109,6 +109,25 @@ async fn an_endpoint_that_accepts_and_never_speaks_does_not_hold_up_calls_to_the
 }
 
 #[tokio::test]
+async fn with_only_a_mute_endpoint_calls_fail_at_the_connect_timeout() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", mute.local_addr().unwrap());
+    let sidecar = Sidecar::with_config(&format!(
+        "
+listen: [{{url: 'http://{{listen}}'}}]
+upstream: {{endpoints: ['{endpoint}'], connect-timeout: 500ms}}
+admin: {{url: 'http://{{admin}}'}}
+"
+    ));
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let started = Instant::now();
+    let status = call(&channel, PUT).await.status();
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert_eq!(status.code, Some(14), "{status:?}");
+    assert!(status.message.contains(&endpoint) && status.message.contains("not sent"), "{status:?}");
+}
+
+#[tokio::test]
 async fn retries_of_a_dead_endpoint_are_few() {
     let sidecar = Sidecar::start(&["http://127.0.0.1:1"]);
     let channel = Channel::connect(&sidecar.url()).await.unwrap();

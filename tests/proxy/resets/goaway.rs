@@ -1,14 +1,19 @@
 //! A member that takes its leave costs no call.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use h2::Reason;
 use http::HeaderMap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::{PUT, RANGE, WATCH, call, in_front};
+use super::{PUT, RANGE, WATCH, call, in_front, lost};
 use crate::support::grpc::{Channel, Event, PATIENCE, frame};
+use crate::support::sidecar::Sidecar;
 use crate::support::upstream::{Call, Upstream};
 
 #[tokio::test]
@@ -76,4 +81,92 @@ async fn a_call_under_way_outlives_the_goaway_of_its_connection() {
     watch.half_close();
     let answer = watch.answer(PATIENCE).await;
     assert_eq!((answer.status().code, answer.messages.len()), (Some(0), 1));
+}
+
+/// Calls behind the last one that a GOAWAY names were not processed (RFC 9113, section 6.8).
+#[tokio::test]
+async fn a_call_that_a_goaway_declares_unprocessed_is_not_of_unknown_outcome() {
+    let upstream = Upstream::start(|call: Call| async move { call.answer(b"").await });
+    let url = first_goes_away(&upstream, 0, Reason::NO_ERROR, After::Stays).await;
+    let sidecar = Sidecar::start(&[url]);
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let status = call(&channel, PUT).await.status();
+    assert!(status.code == Some(0) || !status.message.contains("unknown"), "{status:?}");
+    for _ in 0..10 {
+        assert_eq!(call(&channel, PUT).await.status().code, Some(0));
+    }
+}
+
+/// As etcd says to one that it takes for a nuisance, whatever it has processed by then.
+#[tokio::test]
+async fn a_call_that_a_goaway_covers_is_of_unknown_outcome_when_its_connection_ends() {
+    const EVERY_STREAM: u32 = (1 << 31) - 1;
+    for (last, reason) in [
+        (1, Reason::ENHANCE_YOUR_CALM),
+        (EVERY_STREAM, Reason::ENHANCE_YOUR_CALM),
+        (1, Reason::NO_ERROR),
+        (EVERY_STREAM, Reason::NO_ERROR),
+        (1, Reason::INTERNAL_ERROR),
+    ] {
+        let upstream = Upstream::start(|call: Call| async move { call.answer(b"").await });
+        let url = first_goes_away(&upstream, last, reason, After::Leaves).await;
+        let sidecar = Sidecar::start(&[url]);
+        let channel = Channel::connect(&sidecar.url()).await.unwrap();
+        assert_eq!(call(&channel, PUT).await.status(), lost(PUT), "{reason:?}, last stream {last}");
+        assert_eq!(call(&channel, PUT).await.status().code, Some(0), "{reason:?}, last stream {last}");
+        assert_eq!(upstream.calls(), 1, "a call was sent again");
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Leaves,
+    Stays,
+}
+
+/// The URL of a member whose first connection, once a call has come, ends by a GOAWAY; all others lead to `upstream`.
+async fn first_goes_away(upstream: &Upstream, last: u32, reason: Reason, after: After) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
+    let (address, member) = (listener.local_addr().expect("a listener has an address"), upstream.addr());
+    tokio::spawn(async move {
+        if let Ok((first, _)) = listener.accept().await {
+            tokio::spawn(go_away(first, last, reason, after));
+        }
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(member).await.expect("the member accepts");
+            tokio::spawn(async move { drop(tokio::io::copy_bidirectional(&mut near, &mut far).await) });
+        }
+    });
+    format!("http://{address}")
+}
+
+/// Greets, waits for a call, and takes its leave.
+async fn go_away(mut socket: TcpStream, last: u32, reason: Reason, after: After) -> io::Result<()> {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+    const PING_ACK: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0";
+    const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0";
+    const HEADERS: u8 = 1;
+    const PING: u8 = 6;
+    let mut preface = [0; 24];
+    socket.read_exact(&mut preface).await?;
+    socket.write_all(&[SETTINGS, SETTINGS_ACK].concat()).await?;
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        socket.read_exact(&mut payload).await?;
+        match head[3] {
+            HEADERS => break,
+            PING => socket.write_all(&[PING_ACK, &payload].concat()).await?,
+            _ => {}
+        }
+    }
+    socket.write_all(&[GOAWAY, &last.to_be_bytes(), &u32::from(reason).to_be_bytes()].concat()).await?;
+    if after == After::Leaves {
+        return socket.shutdown().await;
+    }
+    // Open until the other side has gone.
+    socket.read_to_end(&mut Vec::new()).await.map(drop)
 }

@@ -72,7 +72,7 @@ async fn one_etcdlet_behind_another_is_no_circle() {
 }
 
 async fn assert_refused(sidecar: &Sidecar) {
-    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let channel = Channel::connect(&sidecar.url()).await.expect("etcdlet accepts");
     for path in [PUT, RANGE, SNAPSHOT, WATCH, "/unknown.Service/Method"] {
         let started = Instant::now();
         let status = call(&channel, path).await.status();
@@ -102,15 +102,16 @@ struct Relay {
 
 impl Relay {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, target) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(None)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
+        let (address, target) =
+            (listener.local_addr().expect("a listener has an address"), Arc::new(Mutex::new(None)));
         let known = target.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let target: Option<SocketAddr> = *known.lock().unwrap();
+                let target: Option<SocketAddr> = *known.lock().expect("nothing panics under this lock");
                 tokio::spawn(async move {
                     let Some(target) = target else { return };
-                    let mut far = TcpStream::connect(target).await.unwrap();
+                    let mut far = TcpStream::connect(target).await.expect("etcdlet accepts");
                     drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
                 });
             }
@@ -123,6 +124,6 @@ impl Relay {
     }
 
     fn lead_to(&self, target: SocketAddr) {
-        *self.target.lock().unwrap() = Some(target);
+        *self.target.lock().expect("nothing panics under this lock") = Some(target);
     }
 }

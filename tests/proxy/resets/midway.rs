@@ -71,7 +71,7 @@ async fn broken_after(count: usize, fault: impl Fn(Answering, &Upstream)) {
     });
     let (_sidecar, channel) = in_front(&upstream).await;
     for path in [PUT, RANGE, SNAPSHOT, WATCH] {
-        let mut stream = channel.stream(path, HeaderMap::new()).await.unwrap();
+        let mut stream = channel.stream(path, HeaderMap::new()).await.expect("a stream opens");
         stream.send(b"request");
         if path != WATCH {
             stream.half_close();

@@ -174,10 +174,10 @@ impl Cluster {
         let certs = Certs::new();
         let etcd = Options::default().tls(certs.of_etcd()).start();
         let config = certs.client_config(Some(&certs.client(None)), &["h2"]);
-        let direct = Channel::connect_tls(&etcd.endpoint(), config).await.unwrap();
+        let direct = Channel::connect_tls(&etcd.endpoint(), config).await.expect("etcd accepts");
         enable_auth(&direct).await;
         let sidecar = showing(&certs, &certs.client(Some("root")), &etcd.endpoint());
-        let through = Channel::connect(&sidecar.url()).await.unwrap();
+        let through = Channel::connect(&sidecar.url()).await.expect("etcdlet accepts");
         Self { sidecar, through, direct, etcd, certs }
     }
 
@@ -185,7 +185,7 @@ impl Cluster {
     async fn token(&self, user: &str) -> HeaderMap {
         let request = pb::AuthenticateRequest { name: user.into(), password: user.into() };
         let answer: pb::AuthenticateResponse =
-            self.through.call("/etcdserverpb.Auth/Authenticate", &request).await.unwrap();
+            self.through.call("/etcdserverpb.Auth/Authenticate", &request).await.expect("the user exists");
         metadata(&[("token", &answer.token)])
     }
 }
@@ -199,7 +199,7 @@ struct Nobody {
 impl Nobody {
     async fn start() -> Self {
         let etcd = Etcd::start();
-        let channel = Channel::connect(&etcd.endpoint()).await.unwrap();
+        let channel = Channel::connect(&etcd.endpoint()).await.expect("etcd accepts");
         enable_auth(&channel).await;
         Self { channel, _etcd: etcd }
     }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::http1::client::Connection;
-use crate::observability::{metric, refusal};
+use crate::observability::{becomes, metric, refusal};
 use crate::support::certs::{Certs, Pair};
 use crate::support::etcd::{Etcd, Options, Tls};
 use crate::support::grpc::{Answer, Channel, PATIENCE};
@@ -64,6 +64,30 @@ async fn http_1_is_served_over_tls_whether_alpn_asked_for_it_or_said_nothing() {
 }
 
 #[tokio::test]
+async fn a_plain_listener_and_one_of_tls_serve_side_by_side() {
+    let (certs, etcd) = (Certs::new(), Etcd::start());
+    let Pair { cert, key } = certs.server();
+    // Freed again at once, and nobody is as quick as to take it.
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let sidecar = Sidecar::with_config(&format!(
+        "
+listen:
+  - {{url: 'https://{{listen}}', tls: {{cert-file: '{}', key-file: '{}'}}}}
+  - {{url: 'http://{plain}'}}
+upstream: {{endpoints: ['{}']}}
+admin: {{url: 'http://{{admin}}'}}
+",
+        cert.display(),
+        key.display(),
+        etcd.endpoint()
+    ));
+    let config = certs.client_config(None, &[]);
+    let mut behind_tls = Connection::open_tls(&url(&sidecar), config).await.unwrap();
+    assert_eq!(behind_tls.get("/version").await.status, 200);
+    assert_eq!(Connection::open(&format!("http://{plain}")).await.get("/version").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_plain_get_in_http_2_over_tls_is_answered_as_by_etcd_itself() {
     let certs = Certs::new();
     let server = certs.server();
@@ -94,8 +118,7 @@ async fn a_plain_get_in_http_2_over_tls_is_answered_as_by_etcd_itself() {
 async fn a_slow_or_foreign_tls_handshake_is_cut_at_its_time_limit_and_counted() {
     let (certs, etcd) = (Certs::new(), Etcd::start());
     let sidecar = behind_tls(&certs.server(), &etcd.endpoint(), "limits: {handshake-timeout: 400ms}");
-    let refused =
-        |reason| metric(&sidecar, &format!("etcdlet_connections_refused_total{{reason=\"{reason}\"}}"));
+    let refused = |reason| format!("etcdlet_connections_refused_total{{reason=\"{reason}\"}}");
     // (what it sends, whether it has to wait for the limit)
     for (sent, waits) in [
         (b"".as_slice(), true),
@@ -103,14 +126,14 @@ async fn a_slow_or_foreign_tls_handshake_is_cut_at_its_time_limit_and_counted() 
         (b"GET / HTTP/1.1\r\nHost: etcd\r\n\r\n", false),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", false),
     ] {
-        let reason = if waits { "timeout" } else { "tls" };
-        let before = refused(reason);
+        let series = refused(if waits { "timeout" } else { "tls" });
+        let before = metric(&sidecar, &series);
         let mut stream = TcpStream::connect(sidecar.addr()).await.unwrap();
         stream.write_all(sent).await.unwrap();
         let took = until_closed(stream).await;
         assert_eq!(took >= LIMIT, waits, "{sent:?} was cut after {took:?}");
         assert!(took < LIMIT * 4, "{sent:?} was cut after {took:?}");
-        assert_eq!(refused(reason), before + 1.0, "{sent:?}");
+        becomes(&sidecar, &series, before + 1.0).await;
     }
     let mut good = Connection::open_tls(&url(&sidecar), certs.client_config(None, &[])).await.unwrap();
     assert_eq!(good.get("/health").await.status, 200);
@@ -121,14 +144,15 @@ async fn a_connection_that_says_nothing_after_its_handshake_is_cut_and_counted()
     let certs = Certs::new();
     let sidecar = behind_tls(&certs.server(), "http://127.0.0.1:1", "limits: {handshake-timeout: 400ms}");
     for sent in [b"".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM"] {
-        let before = metric(&sidecar, "etcdlet_connections_refused_total{reason=\"timeout\"}");
+        let series = "etcdlet_connections_refused_total{reason=\"timeout\"}";
+        let before = metric(&sidecar, series);
         let config = certs.client_config(None, &["h2"]);
         let mut connection = Connection::open_tls(&url(&sidecar), config).await.unwrap();
         connection.send(sent).await;
         let started = Instant::now();
         assert!(connection.is_closed_within(LIMIT * 4).await, "{sent:?}");
         assert!(started.elapsed() >= LIMIT / 2, "{sent:?} was cut after {:?}", started.elapsed());
-        assert_eq!(metric(&sidecar, "etcdlet_connections_refused_total{reason=\"timeout\"}"), before + 1.0);
+        becomes(&sidecar, series, before + 1.0).await;
     }
 }
 
@@ -190,7 +214,7 @@ fn url(sidecar: &Sidecar) -> String {
 
 /// Status, headers without their time, body.
 async fn get(channel: &Channel, path: &str) -> (Option<u16>, HeaderMap, String) {
-    let stream = channel.open(Method::GET, path, HeaderMap::new(), true).await.unwrap();
+    let stream = channel.open(Method::GET, path, HeaderMap::new(), true).await.expect("a stream opens");
     let Answer { http, mut headers, leftover, .. } = stream.answer(PATIENCE).await;
     assert!(headers.remove("date").is_some(), "{path}: {headers:?}");
     (http.map(|status| status.as_u16()), headers, String::from_utf8_lossy(&leftover).into_owned())
