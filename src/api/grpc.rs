@@ -12,7 +12,7 @@ use http::{Request, Response};
 use crate::net::h2_body::{Received, Stopped, transmit};
 use crate::proxy::Proxy;
 use crate::types::call::{Body, Call, Reply, Wire, grpc_timeout, is_grpc};
-use crate::types::method::{HTTP, Rpc};
+use crate::types::method::Rpc;
 
 /// Serves one stream to its end. A client that resets it ends the call.
 ///
@@ -40,7 +40,7 @@ pub fn serve(
 fn call(request: Request<RecvStream>) -> Call {
     let (head, body) = request.into_parts();
     Call {
-        rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { &HTTP },
+        rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { Rpc::of_http(head.uri.path()) },
         wire: Wire::H2,
         deadline: grpc_timeout(&head.headers).map(|timeout| Instant::now() + timeout),
         head: Box::new(head),

@@ -66,7 +66,9 @@ impl App {
         drop(handovers);
         drain_signal.begin();
         tokio::select! {
-            _ = stopped.recv() => tracing::info!("stopped: every connection has ended"),
+            () = async { while stopped.recv().await.is_some() {} } => {
+                tracing::info!("stopped: every connection has ended");
+            }
             () = tokio::time::sleep(timeout) => tracing::warn!("stopped: connections were cut at the limit"),
             _ = terminate.recv() => tracing::warn!("stopped: a second signal came"),
             _ = interrupt.recv() => tracing::warn!("stopped: a second signal came"),

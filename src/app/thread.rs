@@ -18,12 +18,13 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    /// Serves until a drain has ended. `_running` is dropped then.
+    /// Serves until a drain has ended. `running` is told then, and also when it ends otherwise.
     pub fn start(self, index: usize, running: mpsc::Sender<()>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ended = Ended(running);
         let serve = move || {
             runtime.block_on(self.serve());
-            drop(running);
+            drop(ended);
         };
         std::thread::Builder::new().name(format!("data-{index}")).spawn(serve)?;
         Ok(())
@@ -48,5 +49,15 @@ impl Thread {
         accepting.join_all().await;
         // Nothing is ever sent: this waits for the last connection.
         open.recv().await;
+    }
+}
+
+/// Tells that a thread has ended, by a panic too.
+struct Ended(mpsc::Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // When the queue is full, another thread has told already.
+        let _told = self.0.try_send(());
     }
 }

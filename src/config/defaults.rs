@@ -30,6 +30,9 @@ pub(super) const HEADER_LIST: u64 = 16 << 20;
 /// A client that needs longer for its first bytes is not a client.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// etcd itself waits for ever; longer than any client pauses between two requests.
+pub(super) const HTTP1_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Covers one lost SYN, which is sent again after a second.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -31,14 +31,17 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
 fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
     let mut limits = root.section("limits", errors);
     let listen_limits = Limits {
-        connections: limits.count("connections", errors).unwrap_or(defaults::CONNECTIONS),
+        connections: limits.count("connections", MAX_CONNECTIONS, errors).unwrap_or(defaults::CONNECTIONS),
         streams_per_connection: limits
-            .count("streams-per-connection", errors)
+            .count("streams-per-connection", u32::MAX, errors)
             .unwrap_or(defaults::STREAMS_PER_CONNECTION),
         header_list: size(&mut limits, "header-list-bytes", defaults::HEADER_LIST, errors),
         handshake_timeout: limits
-            .duration("handshake-timeout", errors)
+            .positive_duration("handshake-timeout", errors)
             .unwrap_or(defaults::HANDSHAKE_TIMEOUT),
+        http1_idle_timeout: limits
+            .positive_duration("http1-idle-timeout", errors)
+            .unwrap_or(defaults::HTTP1_IDLE_TIMEOUT),
     };
     let proxy = proxy::Config {
         retry_buffer: size(&mut limits, "retry-buffer-bytes", defaults::RETRY_BUFFER, errors),
@@ -58,7 +61,7 @@ fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -
     drain.finish(errors);
     let listeners = listeners(&mut root, overrides, errors);
     let upstream = upstream(&mut root, overrides, errors);
-    let threads = root.count("threads", errors);
+    let threads = root.count("threads", MAX_THREADS, errors);
     let admin = admin(&mut root, overrides, errors);
     let log = log(&mut root, overrides, errors);
     root.finish(errors);
@@ -102,6 +105,11 @@ fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>
         section.finish(errors);
         listeners.extend(url.and_then(|url| listener(url, pair, &tls_path, errors)));
     }
+    if overrides.listen_client_urls.is_none()
+        && (overrides.cert_file.is_some() || overrides.key_file.is_some())
+    {
+        errors.push("--cert-file, --key-file: they go with --listen-client-urls".to_owned());
+    }
     if let Some(urls) = &overrides.listen_client_urls {
         const FLAG: &str = "--listen-client-urls";
         let pair =
@@ -138,7 +146,8 @@ fn upstream(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>)
         Some(endpoints) => ("--endpoints".to_owned(), Some(endpoints.clone())),
         None => (path, from_file),
     };
-    let connect_timeout = section.duration("connect-timeout", errors).unwrap_or(defaults::CONNECT_TIMEOUT);
+    let connect_timeout =
+        section.positive_duration("connect-timeout", errors).unwrap_or(defaults::CONNECT_TIMEOUT);
     let mut tls = section.section("tls", errors);
     let cacert = tls.path("cacert", errors);
     let (cert, key) = (tls.path("cert", errors), tls.path("key", errors));
@@ -233,6 +242,12 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
     }
 }
 
+/// More than any process can open files.
+const MAX_CONNECTIONS: usize = 100_000_000;
+
+/// The flag has the same limit.
+const MAX_THREADS: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +280,7 @@ limits:
   retry-buffer-total-bytes: 8MiB
   header-list-bytes: 64KiB
   handshake-timeout: 2s
+  http1-idle-timeout: 1m
 drain: {timeout: 3s, stream-jitter: 100ms}
 threads: 2
 admin: {url: 'http://127.0.0.1:1'}
@@ -298,17 +314,18 @@ listen:
   - {url: 'https://0.0.0.0:2380'}
   - {url: 'http://a:1', colour: red}
 upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv: example.com}
-limits: {connections: -1}
+limits: {connections: -1, handshake-timeout: 0s}
 member: {name: m}
 log: {level: loud}
 ";
         assert_eq!(
             errors(text),
             [
-                "limits.connections: expected a positive whole number, found \"-1\"",
+                "limits.connections: expected a whole number from 1 to 100000000, found \"-1\"",
+                "limits.handshake-timeout: expected a time above zero such as 5s, found \"0s\"",
                 "listen[0].tls: https://0.0.0.0:2380 needs a certificate and its key",
                 "listen[1].colour: unknown key",
-                "upstream.connect-timeout: expected a time such as 5s, found \"soon\"",
+                "upstream.connect-timeout: expected a time above zero such as 5s, found \"soon\"",
                 "upstream.discovery-srv: unknown key",
                 "upstream.endpoints: \"a:b\": \"b\" is not a port",
                 "log.level: expected error, warn, info or debug, found \"loud\"",

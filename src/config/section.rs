@@ -1,6 +1,7 @@
 //! A mapping of the file, taken apart key by key. Errors are noted with their path and the
 //! reading goes on, so that one run finds them all.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -104,10 +105,16 @@ impl Section {
         self.text(key, errors).map(PathBuf::from)
     }
 
-    /// A positive whole number.
-    pub fn count<T: FromStr>(&mut self, key: &str, errors: &mut Vec<String>) -> Option<T> {
-        self.parsed(key, "a positive whole number", errors, |text| {
-            text.parse().ok().filter(|_| text.parse::<u64>().is_ok_and(|count| count > 0))
+    /// A whole number from 1 to `max`.
+    pub fn count<T: Copy + FromStr + PartialOrd + From<u8> + Display>(
+        &mut self,
+        key: &str,
+        max: T,
+        errors: &mut Vec<String>,
+    ) -> Option<T> {
+        let expected = format!("a whole number from 1 to {max}");
+        self.parsed(key, &expected, errors, |text| {
+            text.parse().ok().filter(|count| *count >= T::from(1) && *count <= max)
         })
     }
 
@@ -121,6 +128,12 @@ impl Section {
     /// A time with its unit: `5s`.
     pub fn duration(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Duration> {
         self.parsed(key, "a time such as 5s", errors, |text| humantime::parse_duration(text).ok())
+    }
+
+    pub fn positive_duration(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Duration> {
+        self.parsed(key, "a time above zero such as 5s", errors, |text| {
+            humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero())
+        })
     }
 
     fn parsed<T>(

@@ -27,6 +27,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Bytes of the headers of one request.
     pub header_list: u32,
-    /// For TLS, the first bytes, and the head of a request in HTTP/1.1.
+    /// For TLS and the first bytes.
     pub handshake_timeout: Duration,
+    /// Between two requests in HTTP/1.1, and for the head of one.
+    pub http1_idle_timeout: Duration,
 }

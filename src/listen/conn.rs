@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
@@ -74,7 +75,10 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
                     let open = Counted::new(&context.metrics.streams);
                     let served = api::grpc::serve(request, respond, context.proxy.clone());
                     streams.push(async move {
-                        served.await;
+                        // A bug in one call must not end the others of its connection.
+                        if AssertUnwindSafe(served).catch_unwind().await.is_err() {
+                            tracing::error!("a call ended in a panic");
+                        }
                         drop(open);
                     });
                 }
@@ -93,7 +97,7 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
     }
 }
 
-/// Polls the streams that can go on, all of them before the connection is looked at again.
+/// Polls the streams that can go on, as many as may be before the connection is looked at again.
 async fn serve_all(streams: &mut FuturesUnordered<impl Future<Output = ()>>) -> Infallible {
     poll_fn(|cx| {
         while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
@@ -108,7 +112,7 @@ async fn serve_h1(transport: Transport, context: Arc<Context>) {
     let mut connection = pin!(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(context.limits.handshake_timeout)
+            .header_read_timeout(context.limits.http1_idle_timeout)
             .preserve_header_case(true)
             .auto_date_header(false)
             .serve_connection(TokioIo::new(transport), service)

@@ -60,16 +60,18 @@ pub enum Stopped {
     Peer,
 }
 
-/// Sends `body` to the end. A frame is taken from `body` only when the peer's window has room,
-/// so that at most one frame waits here and a slow reader holds back its source.
+/// Sends `body` to the end. The next frame is taken from `body` only when the one before has
+/// been handed to the connection, which takes it only when the peer's window has room: a slow
+/// reader holds back its source, with one frame waiting here.
 pub async fn transmit(body: &mut Body, stream: &mut SendStream<Bytes>) -> Result<(), Stopped> {
     loop {
-        let frame = poll_fn(|cx| poll_next(body, stream, cx)).await?;
-        let Some(frame) = frame else {
+        let Some(frame) = poll_fn(|cx| poll_next(body, stream, cx)).await? else {
             return stream.send_data(Bytes::new(), true).map_err(|_| Stopped::Peer);
         };
         match frame.into_data() {
             Ok(bytes) => {
+                // Not asked for earlier: what is reserved is taken from the other streams.
+                poll_fn(|cx| poll_room(stream, cx)).await?;
                 let ended = body.is_end_stream();
                 stream.send_data(bytes, ended).map_err(|_| Stopped::Peer)?;
                 if ended {
@@ -85,31 +87,33 @@ pub async fn transmit(body: &mut Body, stream: &mut SendStream<Bytes>) -> Result
     }
 }
 
-type Next = Result<Option<Frame<Bytes>>, Stopped>;
-
-fn poll_next(body: &mut Body, stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Next> {
-    if stream.capacity() == 0 {
-        stream.reserve_capacity(1);
-        // Polled even with capacity to spare, it also registers for what comes later.
-        while stream.capacity() == 0 {
-            match stream.poll_capacity(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Stopped::Peer)),
-                Poll::Pending => return poll_peer(stream, cx),
-            }
-        }
-    }
+fn poll_next(
+    body: &mut Body,
+    stream: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Frame<Bytes>>, Stopped>> {
     match Pin::new(body).poll_frame(cx) {
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
         Poll::Ready(Some(Err(error))) => Poll::Ready(Err(Stopped::Body(error))),
         Poll::Ready(None) => Poll::Ready(Ok(None)),
-        Poll::Pending => poll_peer(stream, cx),
+        Poll::Pending => stream.poll_reset(cx).map(|_| Err(Stopped::Peer)),
     }
 }
 
-/// Pending until the peer resets the stream.
-fn poll_peer(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Next> {
-    stream.poll_reset(cx).map(|_| Err(Stopped::Peer))
+/// Ready when the peer's window has room for a byte; the rest of a frame may wait in h2.
+fn poll_room(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+    if stream.capacity() > 0 {
+        return Poll::Ready(Ok(()));
+    }
+    stream.reserve_capacity(1);
+    while stream.capacity() == 0 {
+        match stream.poll_capacity(cx) {
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Stopped::Peer)),
+            Poll::Pending => return stream.poll_reset(cx).map(|_| Err(Stopped::Peer)),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 pub fn broken(error: &h2::Error) -> Broken {

@@ -66,16 +66,22 @@ impl Socket {
     }
 }
 
-/// What every TCP connection of ours has: no delay, and a peer that vanished without a word
-/// is noticed within 20 s, idle or not.
+/// What every TCP connection of ours has: no delay, and a peer that vanished while the
+/// connection was idle is noticed within 20 s.
 pub fn tune(stream: &TcpStream) -> io::Result<()> {
     let socket = socket2::SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     let probe = VANISHED_AFTER / 4;
     socket.set_tcp_keepalive(
         &socket2::TcpKeepalive::new().with_time(2 * probe).with_interval(probe).with_retries(2),
-    )?;
-    socket.set_tcp_user_timeout(Some(VANISHED_AFTER))
+    )
+}
+
+/// The same for a member, which reads whatever it is sent: one that takes nothing for 20 s has
+/// vanished. A client may take as long as it likes.
+pub fn tune_to_member(stream: &TcpStream) -> io::Result<()> {
+    tune(stream)?;
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(VANISHED_AFTER))
 }
 
 /// What waits to be written. The flusher task and the socket share it.
@@ -123,6 +129,10 @@ impl Pending {
             } else {
                 self.buffer.clear();
             }
+        } else if self.written >= HIGH_WATER {
+            // A socket that always takes less than there is must not make the buffer grow for ever.
+            self.buffer.drain(..self.written);
+            self.written = 0;
         }
         if self.len() < HIGH_WATER
             && let Some(producer) = self.producer.take()
@@ -353,6 +363,27 @@ mod tests {
         while read < accepted {
             read += peer.read(&mut buffer).await.unwrap() as u64;
         }
+    }
+
+    #[tokio::test]
+    async fn the_buffer_stays_small_before_a_reader_that_never_catches_up() {
+        let (mut socket, mut peer) = pair(traffic()).await;
+        let State::Gathering { outbox, .. } = &socket.0 else { panic!("gathering") };
+        let outbox = outbox.clone();
+        socket2::SockRef::from(outbox.writer.as_ref()).set_send_buffer_size(32 * 1024).unwrap();
+        let reader = tokio::spawn(async move {
+            let mut buffer = vec![0; 8 * 1024];
+            while peer.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+        });
+        let chunk = vec![1u8; 16 * 1024];
+        let mut capacity = 0;
+        for _ in 0..400 {
+            socket.write_all(&chunk).await.unwrap();
+            capacity = capacity.max(outbox.lock().buffer.capacity());
+        }
+        assert!(capacity <= 4 * HIGH_WATER, "{capacity} bytes");
+        socket.shutdown().await.unwrap();
+        reader.await.unwrap();
     }
 
     #[tokio::test]

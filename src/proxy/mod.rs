@@ -26,7 +26,8 @@ pub use config::Config;
 pub use drain::Drain;
 
 use crate::types::call::{Call, Reply};
-use crate::upstream::Upstream;
+use crate::types::status::{Code, Status};
+use crate::upstream::{Answer, Failure, Upstream};
 
 /// The whole path of a call. One per thread of the data path.
 pub struct Proxy {
@@ -66,27 +67,41 @@ impl Proxy {
         {
             return settlement.refuse(&status);
         }
-        // The lane depends on the request, so its body is read ahead before a stream is opened.
-        let (lane, _held) = match route::route(&mut call, &self.read_ahead).await {
-            Ok(routed) => routed,
-            Err(status) => return settlement.refuse(&status),
-        };
-        let sent = self.upstream.send(call, lane);
-        let drained = settlement.drained(&self.drain);
         let expired = settlement.expired();
+        let drained = settlement.drained(&self.drain);
         tokio::select! {
             biased;
-            answered = self.upstream.answer(sent) => match answered {
+            answered = self.answer(call) => match answered {
                 Ok(answer) => settlement.settle(answer, &self.drain),
-                Err(failure) => settlement.fail(&failure),
+                Err(Unanswered::Abandoned) => settlement.refuse(&abandoned()),
+                Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
             },
             status = expired => settlement.refuse(&status),
             status = drained => settlement.refuse(&status),
         }
     }
 
+    async fn answer(&self, mut call: Call) -> Result<Answer, Unanswered> {
+        // The lane depends on the request, so its body is read ahead before a stream is opened.
+        let routed = route::route(&mut call, &self.read_ahead).await;
+        let (lane, _held) = routed.map_err(|_broken| Unanswered::Abandoned)?;
+        let sent = self.upstream.send(call, lane);
+        self.upstream.answer(sent).await.map_err(Unanswered::Failed)
+    }
+
     /// Connects to the cluster ahead of the first call.
     pub fn warm(&self) {
         self.upstream.warm();
     }
+}
+
+enum Unanswered {
+    /// The client left in the middle of its request.
+    Abandoned,
+    Failed(Failure),
+}
+
+/// For the metrics: nobody is there to read it.
+fn abandoned() -> Status {
+    Status::new(Code::Canceled, "context canceled")
 }

@@ -33,7 +33,7 @@ impl Budget {
     /// a request whose message is complete while its client keeps the stream open: etcd answers
     /// that without waiting.
     pub async fn read(&self, mut body: Body) -> Result<(Body, Hold<'_>), Broken> {
-        let mut hold = Hold { budget: self, bytes: 0 };
+        let mut hold = Hold { budget: self, bytes: 0, announced: 0 };
         let Some(first) = next_data(&mut body).await? else { return Ok((Body::Empty, hold)) };
         // Nearly every request is one frame: it is passed on as it came.
         if body.is_end_stream() && hold.grow_to(first.len()) {
@@ -48,8 +48,8 @@ impl Budget {
         let mut collected = BytesMut::from(first);
         loop {
             let frame = peek::frame_length(&collected);
-            let length = frame.unwrap_or(0).max(collected.len());
-            if length > self.each || !hold.grow_to(collected.len()) {
+            hold.announced = frame.unwrap_or(0);
+            if hold.announced.max(collected.len()) > self.each || !hold.grow_to(collected.len()) {
                 break;
             }
             let complete = frame.is_some_and(|frame| collected.len() >= frame);
@@ -69,9 +69,16 @@ impl Budget {
 pub(super) struct Hold<'a> {
     budget: &'a Budget,
     bytes: usize,
+    /// The length that the request says it has.
+    announced: usize,
 }
 
 impl Hold<'_> {
+    /// Bytes of the request, as far as that is known.
+    pub fn length(&self) -> usize {
+        self.bytes.max(self.announced)
+    }
+
     fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes - self.bytes;
         let used = self.budget.used.fetch_add(more, Ordering::Relaxed) + more;

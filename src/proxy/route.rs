@@ -2,9 +2,8 @@
 
 use super::peek;
 use super::read_ahead::{Budget, Hold};
-use crate::types::call::{Body, Call, Wire};
+use crate::types::call::{Body, Broken, Call, Wire};
 use crate::types::method::Shape;
-use crate::types::status::{Code, Status};
 use crate::upstream::LaneKind;
 
 /// Chooses the lane of a call, reading the request ahead where it has one message. What was read
@@ -12,18 +11,16 @@ use crate::upstream::LaneKind;
 pub(super) async fn route<'a>(
     call: &mut Call,
     budget: &'a Budget,
-) -> Result<(LaneKind, Option<Hold<'a>>), Status> {
+) -> Result<(LaneKind, Option<Hold<'a>>), Broken> {
     if call.wire == Wire::H1 || call.rpc.shape == Shape::Bidirectional {
         return Ok((LaneKind::Stream, None));
     }
     let body = std::mem::replace(&mut call.body, Body::Empty);
-    // A body that breaks is a client that went away: nobody reads this status.
-    let (body, hold) =
-        budget.read(body).await.map_err(|error| Status::new(Code::Canceled, error.to_string()))?;
+    let (body, hold) = budget.read(body).await?;
     call.body = body;
     let lane = if call.rpc.endless {
         LaneKind::Stream
-    } else if is_long(call) {
+    } else if is_long(call, hold.length()) {
         LaneKind::Bulk
     } else {
         LaneKind::Unary
@@ -33,13 +30,14 @@ pub(super) async fn route<'a>(
 
 /// Whether the request or its answer may be long. A transaction's answer may be too, but hardly
 /// ever is.
-fn is_long(call: &Call) -> bool {
-    match &call.body {
-        Body::Stream(_) => true,
-        Body::Full(bytes) if bytes.len() > SHORT_REQUEST => true,
+fn is_long(call: &Call, request: usize) -> bool {
+    let long_answer = match &call.body {
         Body::Full(bytes) if is_range(call) => peek::message(bytes).is_none_or(peek::is_long_range),
-        Body::Empty | Body::Full(_) => call.rpc.shape == Shape::ServerStream,
-    }
+        // A range that could not be looked at.
+        Body::Stream(_) if is_range(call) => true,
+        Body::Empty | Body::Full(_) | Body::Stream(_) => call.rpc.shape == Shape::ServerStream,
+    };
+    long_answer || request > SHORT_REQUEST
 }
 
 fn is_range(call: &Call) -> bool {

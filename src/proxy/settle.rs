@@ -2,24 +2,25 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body as HttpBody, Frame};
 
 use super::drain::{self, Drain};
 use super::metrics::Account;
-use crate::types::call::{Body, Broken, Call, Reply, Wire};
+use crate::types::call::{Body, Broken, Call, Reply};
 use crate::types::method::{Effect, Rpc};
-use crate::types::status::{Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, Status, grpc_status};
+use crate::types::status::{
+    Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
+};
 use crate::upstream::{Answer, Failure};
 
 /// What has to be known of a call when its answer ends.
 pub(super) struct Settlement {
     grpc: bool,
-    wire: Wire,
     rpc: &'static Rpc,
     deadline: Option<Instant>,
     account: Account,
@@ -27,7 +28,7 @@ pub(super) struct Settlement {
 
 impl Settlement {
     pub fn of(call: &Call, account: Account) -> Self {
-        Self { grpc: call.is_grpc(), wire: call.wire, rpc: call.rpc, deadline: call.deadline, account }
+        Self { grpc: call.is_grpc(), rpc: call.rpc, deadline: call.deadline, account }
     }
 
     /// Ends when the client has certainly given up.
@@ -83,11 +84,7 @@ impl Settlement {
     /// An answer of our own.
     pub fn refuse(mut self, status: &Status) -> Reply {
         self.account.on_code(status.code);
-        if self.grpc || self.wire == Wire::H2 && status.code == Code::Unimplemented {
-            Reply::trailers_only(status)
-        } else {
-            Reply::text(status)
-        }
+        if self.grpc { Reply::trailers_only(status) } else { Reply::text(status) }
     }
 
     /// Passes the member's answer on, under our rules.
@@ -95,12 +92,16 @@ impl Settlement {
         let Answer { mut head, body } = answer;
         if !self.grpc {
             self.account.on_code(code_of(head.status));
-            return Reply { head, body: Body::stream(Plain { body, _account: self.account }) };
+            let ending = self.ending(drain);
+            return Reply { head, body: Body::stream(Plain { body, ending, _account: self.account }) };
         }
-        if head.headers.contains_key(&crate::types::status::GRPC_STATUS) {
+        if head.headers.contains_key(&GRPC_STATUS) {
             self.finish(&mut head.headers);
+            return Reply { head, body: Body::Empty };
         }
         if body.is_end_stream() {
+            // Not from etcd but from something before it: its HTTP status is all that there is.
+            self.account.on_code(code_of(head.status));
             return Reply { head, body: Body::Empty };
         }
         let ending = self.ending(drain);
@@ -112,7 +113,7 @@ impl Settlement {
         let code = grpc_status(trailers).unwrap_or(Code::Unknown);
         if self.is_alive() && matches!(code, Code::Canceled | Code::DeadlineExceeded) {
             // etcd's Go client sends any call again on these two, mutations included.
-            let text = trailers.get(&GRPC_MESSAGE).and_then(|text| text.to_str().ok()).unwrap_or_default();
+            let text = percent_decode(trailers.get(&GRPC_MESSAGE).map_or(b"", HeaderValue::as_bytes));
             let text = format!("etcdlet: the member answered {}: {text}", code.name());
             Status::new(Code::Unavailable, text).write(trailers);
             self.account.on_code(Code::Unavailable);
@@ -170,7 +171,7 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
             }
             Poll::Pending => {
                 let Some(ending) = &mut this.ending else { return Poll::Pending };
-                std::task::ready!(ending.as_mut().poll(cx));
+                ready!(ending.as_mut().poll(cx));
                 // The stream itself is the client's to reopen; nothing that it asked for is lost.
                 this.settlement.trailers(&drain::status(Effect::Read))
             }
@@ -183,6 +184,7 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
 /// The body of an answer that is not gRPC.
 struct Plain<B> {
     body: B,
+    ending: Ending,
     _account: Account,
 }
 
@@ -194,7 +196,15 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        match (Pin::new(&mut this.body).poll_frame(cx), &mut this.ending) {
+            // Without trailers, an end before the end is all that there is to say.
+            (Poll::Pending, Some(ending)) => {
+                ready!(ending.as_mut().poll(cx));
+                Poll::Ready(Some(Err(Broken::Connection(SHUTTING_DOWN.to_owned()))))
+            }
+            (frame, _) => frame,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -22,14 +22,22 @@ impl Rpc {
         TABLE.binary_search_by(|row| row.path.cmp(path)).map_or(&UNKNOWN, |found| &TABLE[found])
     }
 
+    /// The row of a path outside of gRPC.
+    pub fn of_http(path: &str) -> &'static Self {
+        // Under /v3, and in older releases under /v3beta and /v3alpha.
+        let streams = ["/watch", "/lease/keepalive", "/election/observe"];
+        let is_gateway = path.starts_with("/v3");
+        if is_gateway && streams.iter().any(|end| path.ends_with(end)) { &HTTP_STREAM } else { &HTTP }
+    }
+
     /// Position for per-RPC arrays of [`COUNT`] entries.
     pub fn index(&'static self) -> usize {
         let offset = std::ptr::from_ref(self).addr().wrapping_sub(TABLE.as_ptr().addr());
         let index = offset / size_of::<Self>();
         match index < TABLE.len() {
             true => index,
-            false if std::ptr::eq(self, &raw const HTTP) => COUNT - 1,
-            false => COUNT - 2,
+            false if self.path == UNKNOWN.path => COUNT - 2,
+            false => COUNT - 1,
         }
     }
 }
@@ -74,6 +82,9 @@ pub static UNKNOWN: Rpc = row("unknown", Shape::Bidirectional, Target::Leader, E
 
 /// Everything that is not gRPC: JSON, health, version, metrics.
 pub static HTTP: Rpc = row("http", Shape::Bidirectional, Target::Any, Effect::Mutation);
+
+/// The streams of etcd's JSON gateway.
+pub static HTTP_STREAM: Rpc = row("http", Shape::Bidirectional, Target::Any, Effect::Mutation).endless();
 
 const fn row(path: &'static str, shape: Shape, target: Target, effect: Effect) -> Rpc {
     Rpc { path, shape, target, effect, endless: false }
@@ -200,6 +211,17 @@ mod tests {
             }
         }
         assert_eq!(seen, TABLE.len());
+    }
+
+    #[test]
+    fn the_streams_of_the_gateway_are_endless() {
+        for path in ["/v3/watch", "/v3beta/lease/keepalive", "/v3/election/observe"] {
+            assert!(Rpc::of_http(path).endless, "{path}");
+            assert_eq!(Rpc::of_http(path).index(), HTTP.index());
+        }
+        for path in ["/v3/kv/put", "/health", "/watch"] {
+            assert!(!Rpc::of_http(path).endless, "{path}");
+        }
     }
 
     #[test]

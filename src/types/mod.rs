@@ -8,7 +8,7 @@
 //!
 //! Invariants: nothing here touches a clock, a socket, a file or a runtime; a body is raw data
 //! frames, never decoded messages; every RPC of etcd stands once in [`method::TABLE`], every
-//! error text once in [`status`].
+//! error text of etcd once in [`status`].
 
 pub mod call;
 pub mod method;

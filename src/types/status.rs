@@ -142,7 +142,7 @@ impl Code {
     }
 }
 
-// Our own answers. None of them is one of the two texts on which etcd's Go client sends a
+// Our own answers, where they are constant. None of them is one of the two texts on which etcd's Go client sends a
 // mutation again ("there is no address available", "there is no connection available").
 pub const CONNECTION_LOST: &str = "etcdlet: upstream connection lost";
 pub const OUTCOME_UNKNOWN: &str = "etcdlet: upstream connection lost, outcome unknown";
@@ -234,6 +234,26 @@ fn percent_encode(message: &str) -> String {
     encoded
 }
 
+/// Undoes the encoding of `grpc-message`; what is not well-formed stays as it is.
+pub fn percent_decode(message: &[u8]) -> String {
+    let digit = |at: usize| message.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(message.len());
+    let mut at = 0;
+    while let Some(&byte) = message.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,6 +265,14 @@ mod tests {
         assert_eq!(trailers["grpc-status"], "14");
         assert_eq!(trailers["grpc-message"], "50 %25 down%0A%C3%A9t%C3%A9");
         assert_eq!(grpc_status(&trailers), Some(Code::Unavailable));
+    }
+
+    #[test]
+    fn a_message_survives_its_encoding() {
+        for message in ["50 % down\nété", "", "%zz", "100%"] {
+            assert_eq!(percent_decode(percent_encode(message).as_bytes()), message);
+        }
+        assert_eq!(percent_decode(b"a%4"), "a%4");
     }
 
     #[test]

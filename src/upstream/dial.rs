@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::net::address::Address;
-use crate::net::socket::{Socket, tune};
+use crate::net::socket::{Socket, tune_to_member};
 use crate::net::transport::Parked;
 use crate::tls::client::Client;
 
@@ -43,7 +43,7 @@ impl Dialer {
 
     async fn connect(&self, address: &Address, protocol: Protocol) -> io::Result<Parked> {
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
-        tune(&stream)?;
+        tune_to_member(&stream)?;
         let Some(client) = self.tls.as_ref().filter(|_| address.tls) else {
             return Parked::plain(stream);
         };

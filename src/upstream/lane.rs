@@ -70,13 +70,13 @@ enum Dial {
 
 /// What a lane has for a call. Unless a stream was opened, the head comes back.
 pub(super) enum Offer {
-    /// A connection is being made.
-    Dialing(Box<Parts>),
     /// The last attempt failed, and it is too early for the next.
     Failed(Box<Parts>, String),
     /// HTTP/2 cannot carry this head.
     Malformed(h2::Error),
     Opened(Opened),
+    /// A connection is being made, or one is full for the moment.
+    Wait(Box<Parts>),
 }
 
 impl Lane {
@@ -109,8 +109,9 @@ impl Lane {
             }
         }
         match self.want_link(&mut state) {
-            Ok(()) => Offer::Dialing(head),
-            Err(why) => Offer::Failed(head, why),
+            // Links that are only full take it when a stream of theirs ends.
+            Err(why) if state.links.is_empty() => Offer::Failed(head, why),
+            Ok(()) | Err(_) => Offer::Wait(head),
         }
     }
 

@@ -22,6 +22,9 @@ pub(super) struct Link {
     active: AtomicUsize,
     active_max: usize,
     ended: Arc<AtomicBool>,
+    /// A call was turned away since the last stream ended.
+    full: AtomicBool,
+    changed: Arc<Notify>,
     metrics: EndpointMetrics,
 }
 
@@ -41,8 +44,8 @@ impl Link {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST_MAX)
             .enable_push(false)
-            // Clients cancel freely. Without these a burst of cancelled calls is taken for an
-            // attack by the member and ends the connection for everybody.
+            // Clients cancel freely. With h2's own limits a burst of cancelled calls would be taken
+            // for an attack by the member, and the connection ended for everybody.
             .max_local_error_reset_streams(None)
             .max_concurrent_reset_streams(RESET_STREAMS_MAX)
             .handshake(transport)
@@ -52,6 +55,8 @@ impl Link {
             active: AtomicUsize::new(0),
             active_max: CONNECTION_WINDOW as usize / kind.stream_window() as usize,
             ended: Arc::default(),
+            full: AtomicBool::new(false),
+            changed: changed.clone(),
             metrics: metrics.clone(),
         });
         let mut pings = connection.ping_pong().expect("nobody else has taken it");
@@ -81,6 +86,7 @@ impl Link {
         let mut sender = self.sender.lock().expect("nobody panics while holding the sender");
         let active = self.active.load(Ordering::Relaxed);
         if active >= self.active_max || active >= sender.current_max_send_streams() {
+            self.full.store(true, Ordering::Relaxed);
             return Err(OpenError::Full(head));
         }
         match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -121,6 +127,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.streams.dec();
+        if self.0.full.swap(false, Ordering::Relaxed) {
+            self.0.changed.notify_waiters();
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::config::Config;
 use super::dial::Dialer;
 use super::endpoint::Endpoint;
 use super::error::Failure;
+use super::http1::strip;
 use super::lane::{LaneKind, Offer};
 use super::link::Opened;
 use super::metrics::Families;
@@ -31,8 +32,8 @@ pub struct Sent(Progress);
 enum Progress {
     Failed(Failure),
     Sent(ResponseFuture, Exchange),
-    /// For a connection. Boxed, because few calls wait and all are this large.
-    Waiting(Box<(Call, LaneKind)>),
+    /// It waits for a connection, or is HTTP/1.1. Boxed: few calls are, and all are this large.
+    Later(Box<(Call, LaneKind)>),
 }
 
 /// Sends calls to the cluster, from one thread of the data path.
@@ -86,14 +87,14 @@ impl Upstream {
     /// Sends a call as far as that goes without waiting. Not async, so that the call is not kept
     /// in the future of everyone who waits for the answer.
     pub fn send(&self, call: Call, lane: LaneKind) -> Sent {
-        if call.wire == Wire::H1 {
-            return Sent(Progress::Waiting(Box::new((call, lane))));
+        if self.leaves_as_h1(&call) {
+            return Sent(Progress::Later(Box::new((call, lane))));
         }
         let Call { body, head, .. } = call;
         let ended = matches!(body, Body::Empty);
         let opened = match self.try_open(head, ended, lane) {
             Ok(Ok(opened)) => opened,
-            Ok(Err(head)) => return Sent(Progress::Waiting(Box::new((Call { body, head, ..call }, lane)))),
+            Ok(Err(head)) => return Sent(Progress::Later(Box::new((Call { body, head, ..call }, lane)))),
             Err(failure) => return Sent(Progress::Failed(failure)),
         };
         match send_body(body, opened) {
@@ -107,7 +108,7 @@ impl Upstream {
         let outcome = match sent.0 {
             Progress::Failed(failure) => Err(failure),
             Progress::Sent(response, exchange) => receive(response, exchange).await,
-            Progress::Waiting(waiting) => Box::pin(self.send_later(*waiting)).await,
+            Progress::Later(call) => Box::pin(self.send_later(*call)).await,
         };
         if let Err(failure) = &outcome {
             self.metrics.on_failure(failure.reason());
@@ -115,8 +116,16 @@ impl Upstream {
         outcome
     }
 
+    /// A member without TLS takes everything in HTTP/2 for gRPC. Clients of a TLS listener use
+    /// HTTP/2 for the rest too, so that this goes to such a member in HTTP/1.1.
+    fn leaves_as_h1(&self, call: &Call) -> bool {
+        let by_tls = call.head.uri.scheme() == Some(&Scheme::HTTPS);
+        let to_plain = || self.endpoints.iter().any(|endpoint| !endpoint.address.tls);
+        call.wire == Wire::H1 || !call.is_grpc() && by_tls && to_plain()
+    }
+
     async fn send_later(&self, (call, lane): (Call, LaneKind)) -> Result<Answer, Failure> {
-        if call.wire == Wire::H1 {
+        if self.leaves_as_h1(&call) {
             return self.send_h1(call).await;
         }
         let Call { body, head, .. } = call;
@@ -140,7 +149,7 @@ impl Upstream {
     }
 
     /// A stream on the next endpoint in turn that has a connection; the head is given back when
-    /// one is being made.
+    /// that has to be waited for.
     fn try_open(
         &self,
         mut head: Box<Parts>,
@@ -148,12 +157,12 @@ impl Upstream {
         lane: LaneKind,
     ) -> Result<Result<Opened, Box<Parts>>, Failure> {
         let mut failures = Vec::new();
-        let mut dialing = false;
+        let mut wait = false;
         for endpoint in self.in_turn(lane) {
             aim(&mut head.uri, endpoint).map_err(|error| Failure::Unsendable(error.to_string()))?;
             match endpoint.lane(lane).open(head, ended) {
                 Offer::Opened(opened) => return Ok(Ok(opened)),
-                Offer::Dialing(given_back) => (head, dialing) = (given_back, true),
+                Offer::Wait(given_back) => (head, wait) = (given_back, true),
                 Offer::Failed(given_back, why) => {
                     head = given_back;
                     failures.push(why);
@@ -161,7 +170,7 @@ impl Upstream {
                 Offer::Malformed(error) => return Err(Failure::Unsendable(error.to_string())),
             }
         }
-        if dialing { Ok(Err(head)) } else { Err(Failure::Unreachable(failures.join("; "))) }
+        if wait { Ok(Err(head)) } else { Err(Failure::Unreachable(failures.join("; "))) }
     }
 
     async fn send_h1(&self, call: Call) -> Result<Answer, Failure> {
@@ -178,7 +187,8 @@ impl Upstream {
                 Failure::Lost(crate::types::call::Broken::Connection(why))
             }
         })?;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        strip(&mut head.headers);
         Ok(Answer { head, body: AnswerBody::h1(body) })
     }
 
@@ -214,12 +224,13 @@ fn aim(uri: &mut Uri, endpoint: &Endpoint) -> Result<(), http::Error> {
 /// The same for HTTP/1.1. The URI names the endpoint, because hyper keeps connections by it and
 /// clients may name any host; what they named stays in `Host`.
 fn aim_h1(head: &mut Parts, endpoint: &Endpoint) -> Result<(), http::Error> {
-    let authority = Authority::try_from(endpoint.address.authority())?;
-    if !head.headers.contains_key(HOST) {
-        head.headers.try_insert(HOST, HeaderValue::from_str(authority.as_str())?)?;
-    }
+    strip(&mut head.headers);
+    let own = Authority::try_from(endpoint.address.authority())?;
     let mut parts = std::mem::take(&mut head.uri).into_parts();
-    parts.authority = Some(authority);
+    let named = parts.authority.replace(own.clone()).unwrap_or(own);
+    if !head.headers.contains_key(HOST) {
+        head.headers.try_insert(HOST, HeaderValue::from_str(named.as_str())?)?;
+    }
     head.uri = Uri::from_parts(parts_with_scheme(parts, endpoint))?;
     head.version = Version::HTTP_11;
     Ok(())

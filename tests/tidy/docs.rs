@@ -54,8 +54,17 @@ fn quoted(text: &str) -> impl Iterator<Item = String> {
 /// Names that the code takes out of a section of the file.
 fn keys(code: &str) -> BTreeSet<String> {
     let code = code.split("#[cfg(test)]").next().unwrap_or_default();
-    let takers =
-        [".section(", ".sections(", ".texts(", ".text(", ".path(", ".count(", ".bytes(", ".duration("];
+    let takers = [
+        ".section(",
+        ".sections(",
+        ".texts(",
+        ".text(",
+        ".path(",
+        ".count(",
+        ".bytes(",
+        ".duration(",
+        ".positive_duration(",
+    ];
     let mut found = BTreeSet::new();
     for taker in takers {
         for (at, _) in code.match_indices(taker) {

@@ -125,7 +125,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 
 fn start() -> (Etcd, Sidecar) {
     let etcd = Etcd::start();
-    let sidecar = sidecar_with_limits(&etcd.endpoint(), "handshake-timeout: 1s");
+    let sidecar = sidecar_with_limits(&etcd.endpoint(), "handshake-timeout: 1s, http1-idle-timeout: 1s");
     (etcd, sidecar)
 }
 

@@ -27,7 +27,7 @@ impl Subject {
     }
 
     pub(crate) async fn before(upstream: Upstream) -> Self {
-        Self::with_limits(upstream, "handshake-timeout: 1s").await
+        Self::with_limits(upstream, "handshake-timeout: 1s, http1-idle-timeout: 1s").await
     }
 
     pub(crate) async fn with_limits(upstream: Upstream, limits: &str) -> Self {
