@@ -16,8 +16,10 @@ use crate::support::grpc::{Channel, Event, PATIENCE, frame};
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::{Call, Upstream};
 
+/// The acknowledgement of the first GOAWAY can overtake the headers of a call that was just opened, and the second
+/// GOAWAY then leaves that call out. It is told so, and nothing else ever happens.
 #[tokio::test]
-async fn no_call_fails_while_the_member_closes_its_connections_gracefully_again_and_again() {
+async fn no_outcome_is_unknown_while_the_member_closes_its_connections_gracefully_again_and_again() {
     let upstream = Upstream::start(|call: Call| async move {
         // Some calls are under way whenever a connection goes.
         sleep(Duration::from_millis(fastrand::u64(0..20))).await;
@@ -29,14 +31,19 @@ async fn no_call_fails_while_the_member_closes_its_connections_gracefully_again_
     for number in 0..8 {
         let (channel, stop) = (Channel::connect(&sidecar.url()).await.unwrap(), stop.clone());
         clients.push(tokio::spawn(async move {
-            let mut calls = 0;
+            let (mut calls, mut refused) = (0, 0);
             while !stop.load(Ordering::Relaxed) {
                 let path = if number % 2 == 0 { PUT } else { RANGE };
                 let answer = call(&channel, path).await;
-                assert_eq!(answer.status().code, Some(0), "call {calls} of client {number}: {answer:?}");
+                let status = answer.status();
+                if status.message == "etcdlet: the member refused the call, not processed" {
+                    refused += 1;
+                } else {
+                    assert_eq!(status.code, Some(0), "call {calls} of client {number}: {answer:?}");
+                }
                 calls += 1;
             }
-            calls
+            (calls, refused)
         }));
     }
     let started = Instant::now();
@@ -45,11 +52,15 @@ async fn no_call_fails_while_the_member_closes_its_connections_gracefully_again_
         upstream.go_away();
     }
     stop.store(true, Ordering::Relaxed);
-    let mut calls = 0;
+    let (mut calls, mut refused) = (0, 0);
     for client in clients {
-        calls += client.await.unwrap();
+        let (its_calls, its_refused) = client.await.unwrap();
+        calls += its_calls;
+        refused += its_refused;
     }
+    println!("{refused} of {calls} calls were refused");
     assert!(calls > 500, "{calls} calls only");
+    assert!(refused * 100 <= calls, "{refused} of {calls} calls were refused");
     assert!(upstream.connections_accepted() > 10, "{} connections only", upstream.connections_accepted());
 }
 
