@@ -129,3 +129,59 @@ pub fn is_refused(error: &h2::Error) -> bool {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     error.is_remote() && (refused || error.is_go_away())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+
+    /// A body that sends nothing and does not end.
+    struct Idle;
+
+    impl HttpBody for Idle {
+        type Data = Bytes;
+        type Error = Broken;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+            Poll::Pending
+        }
+    }
+
+    async fn serve(io: tokio::io::DuplexStream) {
+        let mut connection = h2::server::handshake(io).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            let mut body = match request.uri().path() {
+                "/idle" => Body::stream(Idle),
+                _ => Body::Full(Bytes::from(vec![1; WINDOW])),
+            };
+            tokio::spawn(async move { transmit(&mut body, &mut stream).await });
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_that_send_nothing_take_nothing_from_the_window_of_their_connection() {
+        let (client, server) = tokio::io::duplex(1 << 20);
+        tokio::spawn(serve(server));
+        let (mut sender, connection) = h2::client::handshake(client).await.unwrap();
+        tokio::spawn(connection);
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            let request = Request::get("http://h/idle").body(()).unwrap();
+            idle.push(sender.send_request(request, true).unwrap().0.await.unwrap());
+        }
+        let request = Request::get("http://h/full").body(()).unwrap();
+        let mut answer = sender.send_request(request, true).unwrap().0.await.unwrap().into_body();
+        let mut received = 0;
+        while received < WINDOW {
+            // Nothing is released: all of it must fit the window that there is.
+            received += answer.data().await.unwrap().unwrap().len();
+        }
+    }
+
+    /// Of a connection, where nobody says otherwise.
+    const WINDOW: usize = 65_535;
+}

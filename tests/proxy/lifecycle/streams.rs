@@ -8,6 +8,7 @@ use prost::Message;
 use tokio::time::sleep;
 
 use super::{configured, watch};
+use crate::http1::client::{Connection, post};
 use crate::support::etcd::Etcd;
 use crate::support::grpc::{Channel, End, Event, Status};
 
@@ -73,6 +74,19 @@ async fn a_watch_delivers_until_its_end() {
         }
     }
     assert!(delivered > 0, "no watch delivered anything after the signal");
+}
+
+#[tokio::test]
+async fn a_watch_of_the_json_gateway_ends_within_the_jitter_too() {
+    let etcd = Etcd::start();
+    let mut sidecar = configured(&etcd.endpoint(), "drain: {stream-jitter: 500ms}");
+    let mut watch = Connection::open(&sidecar.url()).await;
+    watch.send(&post("/v3/watch", r#"{"create_request": {"key": "YQ=="}}"#)).await;
+    assert_eq!(watch.head().await.status, 200);
+    watch.chunk().await.expect("the watch is created");
+    sidecar.terminate();
+    let status = sidecar.wait(Duration::from_secs(2));
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
 }
 
 #[tokio::test]

@@ -87,6 +87,19 @@ admin: {{url: 'http://{{admin}}'}}
     assert_eq!(Connection::open(&format!("http://{plain}")).await.get("/version").await.status, 200);
 }
 
+/// Such a member takes everything in HTTP/2 for gRPC.
+#[tokio::test]
+async fn a_plain_get_in_http_2_over_tls_reaches_a_member_without_tls() {
+    let (certs, etcd) = (Certs::new(), Etcd::start());
+    let sidecar = behind_tls(&certs.server(), &etcd.endpoint(), "");
+    let config = certs.client_config(None, &["h2"]);
+    let channel = Channel::connect_tls(&url(&sidecar), config).await.unwrap();
+    let (status, _, body) = get(&channel, "/version").await;
+    assert_eq!(status, Some(200), "{body}");
+    assert!(body.contains(&etcd.version()), "{body}");
+    assert_eq!(get(&channel, "/nowhere").await.0, Some(404));
+}
+
 #[tokio::test]
 async fn a_plain_get_in_http_2_over_tls_is_answered_as_by_etcd_itself() {
     let certs = Certs::new();
