@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use hyper::service::service_fn;
@@ -67,6 +68,9 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
     let mut draining = false;
     // Not tasks of their own: a task costs more to make than a stream lasts.
     let mut streams = FuturesUnordered::new();
+    // One that never goes on. The set wakes itself when it has polled all that it holds, and a
+    // client with one call at a time would have its connection polled twice as often.
+    streams.push(Either::Right(std::future::pending()));
     loop {
         tokio::select! {
             biased;
@@ -74,13 +78,13 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
                 Some(Ok((request, respond))) => {
                     let open = Counted::new(&context.metrics.streams);
                     let served = api::grpc::serve(request, respond, context.proxy.clone());
-                    streams.push(async move {
+                    streams.push(Either::Left(async move {
                         // A bug in one call must not end the others of its connection.
                         if AssertUnwindSafe(served).catch_unwind().await.is_err() {
                             tracing::error!("a call ended in a panic");
                         }
                         drop(open);
-                    });
+                    }));
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "HTTP/2 connection ended");
