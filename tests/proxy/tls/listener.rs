@@ -96,7 +96,7 @@ async fn a_plain_get_in_http_2_over_tls_reaches_a_member_without_tls() {
     let channel = Channel::connect_tls(&url(&sidecar), config).await.unwrap();
     let (status, _, body) = get(&channel, "/version").await;
     assert_eq!(status, Some(200), "{body}");
-    assert!(body.contains(&etcd.version()), "{body}");
+    assert!(body.contains(etcd.version()), "{body}");
     assert_eq!(get(&channel, "/nowhere").await.0, Some(404));
 }
 
