@@ -216,20 +216,10 @@ impl Outbox {
     }
 }
 
-/// Writes the outbox whenever it was filled, one scheduler pass later: whatever other ready
-/// tasks add in this pass leaves in the same system call.
+/// Writes the outbox whenever it was filled. A task that is woken runs behind all that are ready,
+/// so that what those add to the outbox leaves in the same system call.
 async fn flush(outbox: Arc<Outbox>) {
-    let mut passed = false;
-    std::future::poll_fn(move |cx| {
-        if !passed && outbox.lock().len() > 0 {
-            passed = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        passed = false;
-        outbox.poll_flush(cx)
-    })
-    .await;
+    std::future::poll_fn(|cx| outbox.poll_flush(cx)).await;
 }
 
 impl AsyncRead for Socket {
