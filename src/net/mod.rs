@@ -9,8 +9,8 @@
 //! system calls of a forwarded call. It stands below TLS, so that records are gathered too.
 //!
 //! Invariants: bytes leave in the order in which they were written; a buffer never grows past
-//! its high-water mark plus one write; a frame is taken from one connection only when the other
-//! has room for it.
+//! its high-water mark plus one write; between two connections at most one frame waits, and the
+//! next is taken only when that one has gone on.
 
 pub mod address;
 pub mod h2_body;

@@ -151,7 +151,11 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
-    struct Chunks(VecDeque<Bytes>);
+    struct Chunks {
+        parts: VecDeque<Bytes>,
+        /// The client does not end the request.
+        open: bool,
+    }
 
     impl HttpBody for Chunks {
         type Data = Bytes;
@@ -161,16 +165,19 @@ mod tests {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-            Poll::Ready(self.0.pop_front().map(|bytes| Ok(Frame::data(bytes))))
+            match self.parts.pop_front() {
+                None if self.open => Poll::Pending,
+                part => Poll::Ready(part.map(|bytes| Ok(Frame::data(bytes)))),
+            }
         }
 
         fn is_end_stream(&self) -> bool {
-            self.0.is_empty()
+            !self.open && self.parts.is_empty()
         }
     }
 
-    fn chunks(parts: &[&'static [u8]]) -> Body {
-        Body::stream(Chunks(parts.iter().map(|part| Bytes::from_static(part)).collect()))
+    fn chunks(parts: &[&'static [u8]], open: bool) -> Body {
+        Body::stream(Chunks { parts: parts.iter().map(|part| Bytes::from_static(part)).collect(), open })
     }
 
     fn budget(each: usize, total: usize) -> Budget {
@@ -179,7 +186,7 @@ mod tests {
     }
 
     async fn read(budget: &Budget, parts: &[&'static [u8]]) -> (bool, Bytes) {
-        let (body, _hold) = budget.read(chunks(parts)).await.unwrap();
+        let (body, _hold) = budget.read(chunks(parts, false)).await.unwrap();
         let whole = matches!(body, Body::Empty | Body::Full(_));
         (whole, body.collect().await.unwrap().to_bytes())
     }
@@ -206,20 +213,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_whose_client_keeps_the_stream_open_is_not_waited_with() {
-        struct Open(Option<Bytes>);
-        impl HttpBody for Open {
-            type Data = Bytes;
-            type Error = Broken;
-
-            fn poll_frame(
-                mut self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-            ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-                self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(bytes)))))
-            }
-        }
         let budget = budget(64, 64);
-        let (mut body, _hold) = budget.read(Body::stream(Open(Some("\0\0\0\0\x02ab".into())))).await.unwrap();
+        let request = chunks(&[b"\0\0\0\0\x02ab"], true);
+        let (mut body, _hold) = budget.read(request).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "\0\0\0\0\x02ab");
         assert!(!body.is_end_stream());
     }

@@ -29,9 +29,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Speaks HTTP/2 to `endpoint`: sends the preface, drives the connection from a task of its own, and waits for the
-    /// answer to a PING: until then the peer may be something else than an HTTP/2 server, or
-    /// nobody at home behind an open port. `changed` is notified when the connection ends.
+    /// Speaks HTTP/2 to `endpoint`: sends the preface, drives the connection from a task of its
+    /// own, and waits for the answer to a PING: until then the peer may be something else than an
+    /// HTTP/2 server, or nobody at home behind an open port. `changed` is notified when the
+    /// connection ends, and when a link that was full has room again.
     pub async fn open(
         transport: Transport,
         endpoint: &Address,
@@ -95,7 +96,10 @@ impl Link {
                 self.ended.store(true, Ordering::Relaxed);
                 return Err(OpenError::Ended(head));
             }
-            Poll::Pending => return Err(OpenError::Full(head)),
+            Poll::Pending => {
+                self.full.store(true, Ordering::Relaxed);
+                return Err(OpenError::Full(head));
+            }
         }
         let request = Request::from_parts(*head, ());
         let (response, stream) = sender.send_request(request, ended).map_err(OpenError::Malformed)?;

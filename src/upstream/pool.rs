@@ -21,10 +21,11 @@ use super::http1::strip;
 use super::lane::{LaneKind, Offer};
 use super::link::Opened;
 use super::metrics::Families;
+use crate::net::address::Address;
 use crate::net::h2_body::{Received, Stopped, broken, is_refused, transmit};
 use crate::tls::TlsError;
 use crate::tls::client::Client;
-use crate::types::call::{Body, Call, Wire};
+use crate::types::call::{Body, Broken, Call, Wire};
 
 /// A call on its way.
 pub struct Sent(Progress);
@@ -59,9 +60,9 @@ impl Upstream {
         let presents_common_name = tls.as_ref().is_some_and(|client| client.common_name.is_some());
         let dialer = Dialer { control, tls, timeout: config.connect_timeout };
         let changed = Arc::new(Notify::new());
-        let endpoint = |address: &_| {
-            let metrics = metrics.of(&ToString::to_string(address));
-            Endpoint::new(Clone::clone(address), &dialer, &metrics, &changed)
+        let endpoint = |address: &Address| {
+            let metrics = metrics.of(&address.to_string());
+            Endpoint::new(address.clone(), &dialer, &metrics, &changed)
         };
         Ok(Self {
             endpoints: config.endpoints.iter().map(endpoint).collect(),
@@ -184,7 +185,7 @@ impl Upstream {
             if error.is_connect() {
                 Failure::Unreachable(format!("{}: {why}", endpoint.address))
             } else {
-                Failure::Lost(crate::types::call::Broken::Connection(why))
+                Failure::Lost(Broken::Connection(why))
             }
         })?;
         let (mut head, body) = response.into_parts();
