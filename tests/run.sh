@@ -49,6 +49,7 @@ if ! command -v cc >/dev/null || [[ ! -e /usr/include/stdio.h ]]; then missing+=
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3 python3-venv); fi
 if [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then missing+=(ca-certificates); fi
 if ! compgen -G '/usr/share/keyrings/debian-archive-keyring.*' >/dev/null; then missing+=(debian-archive-keyring); fi
+if ! PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null; then missing+=(iproute2); fi
 if ((${#missing[@]})); then
     heading "system packages: ${missing[*]}"
     install_packages "${missing[@]}"

@@ -24,7 +24,8 @@ pub(crate) enum Contender {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) contender: Contender,
-    pub(crate) address: SocketAddr,
+    /// A client uses them in turn.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) process: Option<Process>,
 }
 
@@ -43,38 +44,39 @@ impl Contender {
     pub(crate) async fn start(
         self,
         programs: &Programs,
-        etcd: SocketAddr,
+        etcd: &[SocketAddr],
         scratch: &Path,
     ) -> Result<Running, Error> {
         let address = free_address()?;
         let Some(command) = self.command(programs, etcd, address, scratch)? else {
-            return Ok(Running { contender: self, address: etcd, process: None });
+            return Ok(Running { contender: self, addresses: etcd.to_vec(), process: None });
         };
         let mut process = Process::spawn(self.name(), command, scratch)?;
         process.until_ready(address).await?;
-        Ok(Running { contender: self, address, process: Some(process) })
+        Ok(Running { contender: self, addresses: vec![address], process: Some(process) })
     }
 
     fn command(
         self,
         programs: &Programs,
-        etcd: SocketAddr,
+        etcd: &[SocketAddr],
         listen: SocketAddr,
         scratch: &Path,
     ) -> Result<Option<Command>, Error> {
+        let endpoints = etcd.iter().map(|member| format!("http://{member}")).collect::<Vec<_>>().join(",");
         let command = match self {
             Self::Direct => return Ok(None),
             Self::Etcdlet => {
                 let mut command = Command::new(&programs.etcdlet);
                 command.args(["run", "--listen-client-urls", &format!("http://{listen}")]);
-                command.args(["--endpoints", &format!("http://{etcd}")]);
+                command.args(["--endpoints", &endpoints]);
                 command.args(["--admin-url", &format!("http://{}", free_address()?)]);
                 command
             }
             Self::GrpcProxy => {
                 let mut command = Command::new(&programs.etcd);
                 command.args(["grpc-proxy", "start"]);
-                command.arg(format!("--endpoints=http://{etcd}"));
+                command.arg(format!("--endpoints={endpoints}"));
                 command.arg(format!("--listen-addr={listen}"));
                 command.arg(format!("--advertise-client-url={listen}"));
                 command

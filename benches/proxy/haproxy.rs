@@ -16,7 +16,7 @@ pub(crate) fn command(
     programs: &Programs,
     mode: Mode,
     listen: SocketAddr,
-    etcd: SocketAddr,
+    etcd: &[SocketAddr],
     scratch: &Path,
 ) -> io::Result<Command> {
     let path = scratch.join(format!("haproxy-{}.cfg", listen.port()));
@@ -31,11 +31,13 @@ pub(crate) fn command(
 /// days, hence the timeouts; upstream connections are shared; no access log, which would only cost it; a
 /// window above haproxy's 64 KiB, so that a large range does not wait for it several times over. One
 /// thread, because the sidecar's data path has one.
-fn config(mode: Mode, listen: SocketAddr, etcd: SocketAddr) -> String {
+fn config(mode: Mode, listen: SocketAddr, etcd: &[SocketAddr]) -> String {
     let (name, proto, reuse) = match mode {
         Mode::H2 => ("http", " proto h2", "    http-reuse always\n"),
         Mode::Tcp => ("tcp", "", ""),
     };
+    let member = |(index, address)| format!("    server member{index} {address}{proto} check\n");
+    let members: String = etcd.iter().enumerate().map(member).collect();
     format!(
         "global
     nbthread 1
@@ -56,7 +58,6 @@ frontend clients
     default_backend members
 
 backend members
-{reuse}    server member {etcd}{proto} check
-"
+{reuse}{members}"
     )
 }

@@ -16,7 +16,12 @@ pub(crate) struct Limit {
 #[derive(Debug)]
 enum Bound {
     AtMost(f64),
-    AtMostTimes(f64, Contender),
+    /// So many times the figure of another, and so much more.
+    AtMostTimes {
+        factor: f64,
+        contender: Contender,
+        plus: f64,
+    },
 }
 
 #[derive(Debug)]
@@ -55,10 +60,10 @@ impl Limit {
         let own = results.rounds(self.workload, self.metric, Contender::Etcdlet);
         let bounds: Vec<f64> = match self.bound {
             Bound::AtMost(bound) => vec![bound; own.len()],
-            Bound::AtMostTimes(factor, other) => results
-                .rounds(self.workload, self.metric, other)
+            Bound::AtMostTimes { factor, contender, plus } => results
+                .rounds(self.workload, self.metric, contender)
                 .iter()
-                .map(|figure| figure * factor)
+                .map(|figure| figure * factor + plus)
                 .collect(),
         };
         // The machine's mood in a round concerns both sides of it.
@@ -83,54 +88,59 @@ impl fmt::Display for Verdict {
         let Limit { workload, metric, bound, reason } = self.limit;
         let bound = match bound {
             Bound::AtMost(bound) => bound.to_string(),
-            Bound::AtMostTimes(factor, other) => format!("{factor} x {other}"),
+            Bound::AtMostTimes { factor, contender, plus: 0.0 } => format!("{factor} x {contender}"),
+            Bound::AtMostTimes { factor, contender, plus } => format!("{factor} x {contender} + {plus}"),
         };
         let subject = format!("{workload}: {} at most {bound}", metric.title());
-        write!(formatter, "{word:<8}{subject:<62}{figures:<20}{reason}")
+        write!(formatter, "{word:<8}{subject:<66}{figures:<20}{reason}")
     }
 }
 
-const LIMITS: [Limit; 9] = [
+/// What a sidecar that knows its cluster may cost beyond one that only forwards: it tells a read from a
+/// write, keeps a copy to send again, and chooses a member.
+const KNOWING_CPU_US: f64 = 4.0;
+
+const LIMITS: [Limit; 12] = [
     Limit {
         workload: Workload::Get,
         metric: Metric::ProxyCpuUs,
-        bound: Bound::AtMostTimes(1.0, Contender::HaproxyH2),
+        bound: cpu_of(1.0, Contender::HaproxyH2),
         reason: "nobody should pay more than for the general-purpose proxy they run already",
     },
     Limit {
         workload: Workload::Get,
         metric: Metric::ProxyCpuUs,
-        bound: Bound::AtMostTimes(0.25, Contender::GrpcProxy),
+        bound: cpu_of(0.25, Contender::GrpcProxy),
         reason: "a per-node agent in place of etcd's own proxy must be affordable on every node",
     },
     Limit {
         workload: Workload::Put,
         metric: Metric::ProxyCpuUs,
-        bound: Bound::AtMostTimes(1.0, Contender::HaproxyH2),
+        bound: cpu_of(1.0, Contender::HaproxyH2),
         reason: "as for get",
     },
     Limit {
         workload: Workload::Put,
         metric: Metric::ProxyCpuUs,
-        bound: Bound::AtMostTimes(0.33, Contender::GrpcProxy),
+        bound: cpu_of(0.33, Contender::GrpcProxy),
         reason: "as for get, with room for tracking a call that must not be sent twice",
     },
     Limit {
         workload: Workload::GetSerial,
         metric: Metric::P50AddedUs,
-        bound: Bound::AtMostTimes(1.0, Contender::HaproxyH2),
+        bound: cpu_of(1.0, Contender::HaproxyH2),
         reason: "one caller that waits feels every wake-up that the proxy adds",
     },
     Limit {
         workload: Workload::PutSerial,
         metric: Metric::P50AddedUs,
-        bound: Bound::AtMostTimes(1.0, Contender::HaproxyH2),
+        bound: cpu_of(1.0, Contender::HaproxyH2),
         reason: "as for get-serial",
     },
     Limit {
         workload: Workload::Range,
         metric: Metric::ProxyCpuUs,
-        bound: Bound::AtMostTimes(0.3, Contender::GrpcProxy),
+        bound: times(0.3, Contender::GrpcProxy),
         reason: "large replies pass as bytes, never as decoded messages",
     },
     Limit {
@@ -145,4 +155,30 @@ const LIMITS: [Limit; 9] = [
         bound: Bound::AtMost(60.0),
         reason: "about 40 KiB a connection beyond rest, so that a busy node needs no larger request",
     },
+    Limit {
+        workload: Workload::ClusterPut,
+        metric: Metric::P50Us,
+        bound: times(1.0, Contender::Direct),
+        reason: "the leader spares a put the way over a follower: a client is faster with it than without",
+    },
+    Limit {
+        workload: Workload::ClusterGet,
+        metric: Metric::ProxyCpuUs,
+        bound: cpu_of(1.0, Contender::HaproxyH2),
+        reason: "as for get: it chooses a member for each call, where haproxy takes the next one",
+    },
+    Limit {
+        workload: Workload::ClusterPut,
+        metric: Metric::ProxyCpuUs,
+        bound: cpu_of(1.0, Contender::HaproxyH2),
+        reason: "as for cluster-get",
+    },
 ];
+
+const fn times(factor: f64, contender: Contender) -> Bound {
+    Bound::AtMostTimes { factor, contender, plus: 0.0 }
+}
+
+const fn cpu_of(factor: f64, contender: Contender) -> Bound {
+    Bound::AtMostTimes { factor, contender, plus: KNOWING_CPU_US }
+}

@@ -6,6 +6,10 @@
 //!   this process       +-> etcd grpc-proxy ------+
 //!                      +-> haproxy, mode tcp ----+
 //!                      +-> haproxy, mode http ---+
+//!
+//!                      +-> direct, in turn ------+
+//!   generator (h2) ----+-> etcdlet --------------+--> a cluster of three members
+//!                      +-> haproxy, mode http ---+
 //! ```
 //!
 //! `cargo bench --bench proxy -- --help` lists the options; `--quick` is a smoke run, `--check` judges
@@ -17,15 +21,18 @@
 //! - A call that does not end with grpc-status 0 and a reply of the right size makes the run invalid.
 //! - A missing program is a failure, never a skipped column.
 //!
+//! The members wait for their disk, as they do in production, unless told otherwise: how long a put takes
+//! is then decided by how well their raft batches, which is where it matters whom a put is sent to.
+//!
 //! Absent on purpose: CPU pinning (two cores cannot give three processes their own) and TLS.
 
 mod contender;
 mod error;
+mod etcd;
 mod haproxy;
 mod limits;
 mod load;
 mod machine;
-mod member;
 mod memory;
 mod options;
 mod process;

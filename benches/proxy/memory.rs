@@ -2,8 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::etcd::Etcd;
 use crate::load::Watches;
-use crate::member::Member;
 use crate::options::Options;
 use crate::programs::Programs;
 use crate::report::say;
@@ -15,14 +15,14 @@ use crate::workload::Workload;
 pub(crate) async fn run(
     options: &Options,
     programs: &Programs,
-    member: &Member,
+    etcd: &Etcd,
     scratch: &Path,
     results: &mut Results,
 ) -> Result<(), Error> {
     for round in 0..options.rounds() {
         say(&format!("{}: round {} of {}", Workload::Memory, round + 1, options.rounds()));
         for contender in options.contenders() {
-            let running = contender.start(programs, member.address, scratch).await?;
+            let running = contender.start(programs, &etcd.addresses(), scratch).await?;
             let Some(process) = &running.process else {
                 continue;
             };
@@ -39,14 +39,15 @@ pub(crate) async fn run(
                 calls: WATCHES as u64,
                 first,
             };
-            let mut watches = tokio::time::timeout(OPEN_TIMEOUT, Watches::open(running.address, WATCHES))
-                .await
-                .map_err(|_| Error::Stuck {
-                    workload: Workload::Memory,
-                    contender,
-                    limit_secs: OPEN_TIMEOUT.as_secs(),
-                })?
-                .map_err(|error| invalid(1, error))?;
+            let mut watches =
+                tokio::time::timeout(OPEN_TIMEOUT, Watches::open(running.addresses[0], WATCHES))
+                    .await
+                    .map_err(|_| Error::Stuck {
+                        workload: Workload::Memory,
+                        contender,
+                        limit_secs: OPEN_TIMEOUT.as_secs(),
+                    })?
+                    .map_err(|error| invalid(1, error))?;
             tokio::time::sleep(SETTLE).await;
             let busy = Memory::read(process)?;
             let ended = WATCHES - watches.quiet();

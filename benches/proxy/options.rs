@@ -5,7 +5,7 @@ use clap::{Parser, ValueEnum};
 use crate::contender::Contender;
 use crate::workload::Workload;
 
-/// Compares etcdlet with etcd grpc-proxy and haproxy in front of one real etcd member.
+/// Compares etcdlet with etcd grpc-proxy and haproxy in front of real etcd members.
 #[derive(Debug, Parser)]
 #[command(name = "proxy", version)]
 pub(crate) struct Options {

@@ -95,6 +95,13 @@ impl Results {
         self.figures.get(&(workload, metric, contender)).map_or(&[], Vec::as_slice)
     }
 
+    /// Those that were measured, in the order of the columns.
+    pub(crate) fn contenders_of(&self, workload: Workload) -> Vec<Contender> {
+        let measured =
+            |contender: &Contender| self.figures.keys().any(|(of, _, by)| *of == workload && by == contender);
+        self.contenders.iter().copied().filter(measured).collect()
+    }
+
     pub(crate) fn summary(
         &self,
         workload: Workload,

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::contender::{Contender, Running};
 use crate::error::Error;
+use crate::etcd::Etcd;
 use crate::load::{Plan, Pool, Tally};
-use crate::member::Member;
 use crate::memory;
 use crate::options::Options;
 use crate::programs::Programs;
@@ -29,30 +29,52 @@ struct Turn {
 pub(crate) async fn run(options: &Options, programs: &Programs) -> Result<Results, Error> {
     let scratch = TempDir::with_prefix("etcdlet-bench-")?;
     let data_base = options.data_dir.clone().unwrap_or_else(|| PathBuf::from(scratch.path()));
-    let data = TempDir::with_prefix_in("etcd-data-", std::path::absolute(data_base)?)?;
-    let member = Member::start(options, programs, scratch.path(), data.path()).await?;
+    let data_base = std::path::absolute(data_base)?;
     let mut results = Results::new(options);
+    for members in [1, 3] {
+        let workloads: Vec<Workload> =
+            options.workloads().into_iter().filter(|workload| workload.members() == members).collect();
+        if workloads.is_empty() {
+            continue;
+        }
+        let data = TempDir::with_prefix_in("etcd-data-", &data_base)?;
+        let etcd = Etcd::start(members, options, programs, scratch.path(), data.path()).await?;
+        run_with(&etcd, &workloads, options, programs, scratch.path(), &mut results).await?;
+    }
+    Ok(results)
+}
 
+/// Runs these workloads, which are all meant for a cluster of this size.
+async fn run_with(
+    etcd: &Etcd,
+    workloads: &[Workload],
+    options: &Options,
+    programs: &Programs,
+    scratch: &Path,
+    results: &mut Results,
+) -> Result<(), Error> {
     let mut field = Vec::new();
     for contender in options.contenders() {
-        field.push(contender.start(programs, member.address, scratch.path()).await?);
+        if workloads.iter().any(|workload| workload.compares(contender)) {
+            field.push(contender.start(programs, &etcd.addresses(), scratch).await?);
+        }
     }
-    for workload in options.workloads() {
+    for &workload in workloads {
         let Some(plan) = workload.plan(options) else {
             continue;
         };
         for round in 0..options.rounds() {
             say(&format!("{workload}: round {} of {}", round + 1, options.rounds()));
-            let turns = round_of(workload, &plan, round, &field, &member).await?;
-            record(&mut results, workload, turns);
+            let turns = round_of(workload, &plan, round, &field, etcd).await?;
+            record(results, workload, turns);
         }
     }
     // Idle proxies would still wake up while the memory of fresh ones is read.
     drop(field);
-    if options.workloads().contains(&Workload::Memory) {
-        memory::run(options, programs, &member, scratch.path(), &mut results).await?;
+    if workloads.contains(&Workload::Memory) {
+        memory::run(options, programs, etcd, scratch, results).await?;
     }
-    Ok(results)
+    Ok(())
 }
 
 async fn round_of(
@@ -60,19 +82,20 @@ async fn round_of(
     plan: &Plan,
     round: u32,
     field: &[Running],
-    member: &Member,
+    etcd: &Etcd,
 ) -> Result<BTreeMap<Contender, Turn>, Error> {
     let mut turns: BTreeMap<Contender, Turn> = BTreeMap::new();
     for slice in 0..workload.slices() {
         for position in 0..field.len() {
             let running = &field[(position + (round + slice) as usize) % field.len()];
-            let turn = tokio::time::timeout(TURN_TIMEOUT, turn_of(plan, running, member)).await.map_err(
-                |_| Error::Stuck {
-                    workload,
-                    contender: running.contender,
-                    limit_secs: TURN_TIMEOUT.as_secs(),
-                },
-            )??;
+            let turn =
+                tokio::time::timeout(TURN_TIMEOUT, turn_of(plan, running, etcd)).await.map_err(|_| {
+                    Error::Stuck {
+                        workload,
+                        contender: running.contender,
+                        limit_secs: TURN_TIMEOUT.as_secs(),
+                    }
+                })??;
             turns.entry(running.contender).or_default().absorb(turn);
         }
     }
@@ -85,16 +108,16 @@ async fn round_of(
         .collect()
 }
 
-async fn turn_of(plan: &Plan, running: &Running, member: &Member) -> Result<Turn, Error> {
-    let pool = Pool::open(running.address, plan).await?;
+async fn turn_of(plan: &Plan, running: &Running, etcd: &Etcd) -> Result<Turn, Error> {
+    let pool = Pool::open(&running.addresses, plan).await?;
     let warm_up = pool.run((plan.calls / WARM_UP_PART).max(1)).await;
     let proxy = running.process.as_ref();
     let proxy_before = proxy.map(CpuMark::read).transpose()?;
-    let etcd_before = CpuMark::read(&member.process)?;
+    let etcd_before = etcd.cpu()?;
     let mut tally = pool.run(plan.calls).await;
     // The last replies have arrived, but their senders may still be busy with them.
     tokio::time::sleep(SETTLE).await;
-    let etcd_cpu = CpuMark::read(&member.process)?.since(&etcd_before);
+    let etcd_cpu = CpuMark::since_all(&etcd.cpu()?, &etcd_before);
     let proxy_after = proxy.map(CpuMark::read).transpose()?;
     tally.take_failures(warm_up);
     Ok(Turn {

@@ -52,6 +52,11 @@ impl CpuMark {
         Duration::from_nanos(used)
     }
 
+    /// The same of several processes together, in the same order.
+    pub(crate) fn since_all(now: &[Self], earlier: &[Self]) -> Duration {
+        now.iter().zip(earlier).map(|(now, earlier)| now.since(earlier)).sum()
+    }
+
     fn try_read(pid: Pid) -> io::Result<Self> {
         let mut threads = BTreeMap::new();
         for entry in fs::read_dir(pid.file("task"))? {

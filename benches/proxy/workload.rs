@@ -3,6 +3,7 @@ use std::fmt;
 use bytes::Bytes;
 use clap::ValueEnum;
 
+use crate::contender::Contender;
 use crate::load::{Method, Plan, wire};
 use crate::options::Options;
 
@@ -14,6 +15,10 @@ pub(crate) enum Workload {
     PutSerial,
     Range,
     Memory,
+    ClusterGet,
+    ClusterPut,
+    ClusterGetSerial,
+    ClusterPutSerial,
 }
 
 impl Workload {
@@ -25,6 +30,10 @@ impl Workload {
             Self::PutSerial => "put-serial",
             Self::Range => "range",
             Self::Memory => "memory",
+            Self::ClusterGet => "cluster-get",
+            Self::ClusterPut => "cluster-put",
+            Self::ClusterGetSerial => "cluster-get-serial",
+            Self::ClusterPutSerial => "cluster-put-serial",
         }
     }
 
@@ -38,7 +47,28 @@ impl Workload {
                 "linearizable range of 1,000 keys with 256 B values, 8 in flight over 8 connections"
             }
             Self::Memory => "memory at rest and with 1,000 connections of one watch each",
+            Self::ClusterGet => {
+                "3 members: linearizable get of a 256 B value, 32 in flight over 8 connections"
+            }
+            Self::ClusterPut => "3 members: put of a 256 B value, 32 in flight over 8 connections",
+            Self::ClusterGetSerial => "3 members: linearizable get, one at a time",
+            Self::ClusterPutSerial => "3 members: put, one at a time",
         }
+    }
+
+    /// Of the cluster that it is meant for.
+    pub(crate) fn members(self) -> usize {
+        match self {
+            Self::Get | Self::Put | Self::GetSerial | Self::PutSerial | Self::Range | Self::Memory => 1,
+            Self::ClusterGet | Self::ClusterPut | Self::ClusterGetSerial | Self::ClusterPutSerial => 3,
+        }
+    }
+
+    /// Where there are several members, direct is a client that uses them in turn. The others of etcd and
+    /// haproxy would say no more than with one member.
+    pub(crate) fn compares(self, contender: Contender) -> bool {
+        self.members() == 1
+            || matches!(contender, Contender::Direct | Contender::Etcdlet | Contender::HaproxyH2)
     }
 
     /// What a slot sends; none where the workload is not a closed loop of calls.
@@ -49,12 +79,18 @@ impl Workload {
             Self::GetSerial => (Method::Range, 1, 1, 500),
             Self::PutSerial => (Method::Put, 1, 1, 500),
             Self::Range => (Method::Range, 8, 1, 1_000),
+            Self::ClusterGet => (Method::Range, 8, 4, 4_000),
+            Self::ClusterPut => (Method::Put, 8, 4, 4_000),
+            Self::ClusterGetSerial => (Method::Range, 1, 1, 300),
+            Self::ClusterPutSerial => (Method::Put, 1, 1, 300),
             Self::Memory => return None,
         };
         let value = value();
         let (bodies, reply_bytes_min) = match self {
-            Self::Get | Self::GetSerial => (vec![wire::range(GET_KEY, b"")], VALUE_BYTES),
-            Self::Put | Self::PutSerial => (
+            Self::Get | Self::GetSerial | Self::ClusterGet | Self::ClusterGetSerial => {
+                (vec![wire::range(GET_KEY, b"")], VALUE_BYTES)
+            }
+            Self::Put | Self::PutSerial | Self::ClusterPut | Self::ClusterPutSerial => (
                 (0..PUT_KEYS)
                     .map(|index| wire::put(format!("bench/put/{index:04}").as_bytes(), &value))
                     .collect(),
@@ -74,16 +110,22 @@ impl Workload {
     }
 
     /// A round is cut into this many turns per contender. One call at a time adds tens of microseconds to
-    /// a base that drifts by as much within seconds, so that direct and proxy must stand close together.
+    /// a base that drifts by as much within seconds, so that direct and proxy must stand close together. What several
+    /// members do in the background comes and goes as fast, on the same processors.
     pub(crate) fn slices(self) -> u32 {
         match self {
-            Self::GetSerial | Self::PutSerial => 4,
+            Self::GetSerial
+            | Self::PutSerial
+            | Self::ClusterGet
+            | Self::ClusterPut
+            | Self::ClusterGetSerial
+            | Self::ClusterPutSerial => 4,
             Self::Get | Self::Put | Self::Range | Self::Memory => 1,
         }
     }
 
     pub(crate) fn is_serial(self) -> bool {
-        matches!(self, Self::GetSerial | Self::PutSerial)
+        matches!(self, Self::GetSerial | Self::PutSerial | Self::ClusterGetSerial | Self::ClusterPutSerial)
     }
 }
 

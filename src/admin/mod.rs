@@ -1,4 +1,6 @@
-//! The admin port: what the process says of itself. Metrics only, so far.
+//! The admin port: what the process says of itself: its metrics, and the cluster as it sees it.
+
+mod cluster;
 
 use std::convert::Infallible;
 
@@ -10,19 +12,29 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
+use crate::proxy::Watermark;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::health::Publisher;
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub struct State {
+    pub metrics: Metrics,
+    pub views: Publisher,
+    pub watermark: Watermark,
+}
 
 /// Serves until the process ends, so that a drain can be watched.
-pub async fn run(listener: TcpListener, metrics: Metrics) {
+pub async fn run(listener: TcpListener, state: State) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let metrics = metrics.clone();
+        let state = state.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let response = answer(&request, &metrics);
+                let response = answer(&request, &state);
                 async { Ok::<_, Infallible>(response) }
             });
             let served = hyper::server::conn::http1::Builder::new()
@@ -36,13 +48,21 @@ pub async fn run(listener: TcpListener, metrics: Metrics) {
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
     let (status, kind, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => {
-            (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Bytes::from(metrics.render()))
+            (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Bytes::from(state.metrics.render()))
         }
-        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"GET only\n")),
-        _ => (StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"not found; there is /metrics\n")),
+        (&Method::GET, "/cluster") => {
+            let view = state.views.borrow().clone();
+            (StatusCode::OK, "application/json", cluster::render(&view, &state.watermark).into())
+        }
+        (_, "/cluster" | "/metrics") => {
+            (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"GET only\n"))
+        }
+        _ => {
+            (StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"not found; there are /cluster and /metrics\n"))
+        }
     };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;

@@ -12,15 +12,17 @@ use crate::listen::config::Limits;
 use crate::listen::metrics::ListenMetrics;
 use crate::net::address::Address;
 use crate::proxy::drain::{DrainSignal, channel};
-use crate::proxy::metrics::ProxyMetrics;
-use crate::proxy::{Drain, Proxy};
+use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
+use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, TlsError};
-use crate::upstream::Upstream;
-use crate::upstream::metrics::Families;
+use crate::upstream::health::Publisher;
+use crate::upstream::{Cluster, ClusterError};
 
 pub struct App {
     pub(super) metrics: Metrics,
+    pub(super) views: Publisher,
+    pub(super) watermark: Watermark,
     pub(super) admin: TcpListener,
     pub(super) plain: Vec<TcpListener>,
     pub(super) tls: Vec<(TcpListener, Arc<ServerConfig>)>,
@@ -38,6 +40,8 @@ pub enum StartError {
     #[error("cannot listen on {url}: {source}")]
     Listen { url: Address, source: io::Error },
     #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
@@ -50,13 +54,14 @@ impl App {
         let admin = bind(&admin)?;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel(drain_config.stream_jitter);
-        let (families, proxy_metrics) = (Families::new(&metrics), ProxyMetrics::new(&metrics));
-        let proxies = (0..threads)
-            .map(|_| {
-                let upstream = Upstream::try_new(&upstream, &families, control.clone())?;
-                Ok(Proxy::new(&proxy, upstream, drain.clone(), proxy_metrics.clone()))
-            })
-            .collect::<Result<_, TlsError>>()?;
+        let shared = Shared {
+            drain: drain.clone(),
+            holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
+            metrics: ProxyMetrics::new(&metrics),
+            watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
+        };
+        let cluster = Cluster::try_new(&upstream, &metrics, control)?;
+        let proxies = (0..threads).map(|_| Proxy::new(&proxy, cluster.upstream(), shared.clone())).collect();
         let (mut plain, mut tls) = (Vec::new(), Vec::new());
         for listener in &listen.listeners {
             let socket = bind(&listener.url)?;
@@ -67,6 +72,8 @@ impl App {
         }
         Ok(Self {
             admin,
+            views: cluster.views(),
+            watermark: shared.watermark,
             listen_metrics: ListenMetrics::new(&metrics),
             limits: listen.limits,
             metrics,

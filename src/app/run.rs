@@ -18,7 +18,8 @@ impl App {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (drain_signal, timeout) = (self.drain_signal, self.drain_config.timeout);
-        tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, self.metrics));
+        let state = admin::State { metrics: self.metrics, views: self.views, watermark: self.watermark };
+        tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, state));
 
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let (running, mut stopped) = mpsc::channel(1);
@@ -39,7 +40,7 @@ impl App {
                 plain: self.plain.iter().map(std::net::TcpListener::try_clone).collect::<Result<_, _>>()?,
                 parked,
                 open,
-                warm: Box::new(move || proxy.warm()),
+                follow: Box::pin(async move { proxy.follow().await }),
             };
             thread.start(index, running.clone())?;
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net;
+use std::pin::Pin;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -14,7 +15,8 @@ pub(super) struct Thread {
     pub parked: mpsc::Receiver<Handover>,
     /// Ends when the acceptor and all its connections are gone.
     pub open: mpsc::Receiver<()>,
-    pub warm: Box<dyn FnOnce() + Send>,
+    /// Keeps its connections to the cluster.
+    pub follow: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Thread {
@@ -31,8 +33,8 @@ impl Thread {
     }
 
     async fn serve(self) {
-        let Self { acceptor, plain, parked, mut open, warm } = self;
-        warm();
+        let Self { acceptor, plain, parked, mut open, follow } = self;
+        tokio::spawn(follow);
         let acceptor = std::sync::Arc::new(acceptor);
         let mut accepting = tokio::task::JoinSet::new();
         for listener in plain {

@@ -50,6 +50,12 @@ pub struct Run {
     /// The etcd cluster, with or without scheme.
     #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
     endpoints: Option<Vec<String>>,
+    /// Domain whose SRV records (_etcd-client._tcp, _etcd-client-ssl._tcp) name the cluster.
+    #[arg(long, env = "ETCDLET_DISCOVERY_SRV", value_name = "DOMAIN")]
+    discovery_srv: Option<String>,
+    /// Suffix of the SRV service names, as etcd's flag.
+    #[arg(long, env = "ETCDLET_DISCOVERY_SRV_NAME", value_name = "NAME")]
+    discovery_srv_name: Option<String>,
     /// CA that signed the cluster's certificates; without it the system's store is trusted.
     #[arg(long, env = "ETCDLET_CACERT", value_name = "FILE")]
     cacert: Option<PathBuf>,
@@ -82,6 +88,8 @@ impl Run {
             cert_file,
             key_file,
             endpoints,
+            discovery_srv,
+            discovery_srv_name,
             cacert,
             cert,
             key,
@@ -95,6 +103,8 @@ impl Run {
             cert_file,
             key_file,
             endpoints,
+            discovery_srv,
+            discovery_srv_name,
             cacert,
             cert,
             key,

@@ -41,3 +41,39 @@ pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Spreads the return of a node's watches without holding up its restart.
 pub(super) const STREAM_JITTER: Duration = Duration::from_secs(2);
+
+/// A thousand nodes then ask each of three members 200 times a second.
+pub(super) const IDLE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Ten times what a slow answer of a healthy member takes, a quarter of an election timeout.
+pub(super) const SUSPICION_AFTER: Duration = Duration::from_millis(250);
+
+/// etcd's heartbeat interval: nothing changes faster.
+pub(super) const SUSPICION_INTERVAL: Duration = Duration::from_millis(100);
+
+/// With the suspicion before it, a silent member is out well within a second.
+pub(super) const SILENT_AFTER: Duration = Duration::from_millis(400);
+
+/// Where etcd itself begins to refuse writes.
+pub(super) const LAG_ENTRIES_MAX: u64 = 5000;
+
+/// Whoever replaces the members one after another gives a new one longer than this to catch up.
+pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Several heartbeats: a follower that is further behind is ill.
+pub(super) const WATERMARK_WAIT: Duration = Duration::from_millis(250);
+
+/// Longer than an election and than etcd's own limit for a call.
+pub(super) const READ_LIMIT: Duration = Duration::from_secs(10);
+
+/// A few percent of what a thread forwards.
+pub(super) const BUDGET_RATE: u32 = 1000;
+
+/// Every call that a busy node has under way, when a member fails.
+pub(super) const BUDGET_BURST: u32 = 10_000;
+
+/// Elections take one to three seconds.
+pub(super) const HOLD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What comes in during an election on a busy node; each costs its request and some KiB.
+pub(super) const HOLD_CALLS: usize = 1000;

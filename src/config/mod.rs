@@ -11,6 +11,7 @@
 mod defaults;
 mod resolve;
 mod section;
+mod upstream;
 mod yaml;
 
 use std::path::PathBuf;
@@ -18,14 +19,14 @@ use std::time::Duration;
 
 use crate::net::address::Address;
 use crate::telemetry::log;
-use crate::{listen, proxy, upstream};
+use crate::{listen, proxy};
 
 pub use resolve::load;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub listen: listen::Config,
-    pub upstream: upstream::Config,
+    pub upstream: crate::upstream::Config,
     pub proxy: proxy::Config,
     pub drain: Drain,
     /// Threads of the data path, each with its own connections to the cluster.
@@ -49,6 +50,8 @@ pub struct Overrides {
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
     pub endpoints: Option<Vec<String>>,
+    pub discovery_srv: Option<String>,
+    pub discovery_srv_name: Option<String>,
     pub cacert: Option<PathBuf>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,

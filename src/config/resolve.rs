@@ -7,8 +7,8 @@ use super::{Config, ConfigErrors, Drain, Overrides, defaults, yaml};
 use crate::listen::config::{Limits, Listener};
 use crate::net::address::Address;
 use crate::telemetry::log;
-use crate::tls::{self, Identity};
-use crate::{listen, proxy, upstream};
+use crate::tls::Identity;
+use crate::{listen, proxy};
 
 /// Reads the file, if there is one, and applies the overrides. Finds every error at once.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigErrors> {
@@ -43,15 +43,9 @@ fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -
             .positive_duration("http1-idle-timeout", errors)
             .unwrap_or(defaults::HTTP1_IDLE_TIMEOUT),
     };
-    let proxy = proxy::Config {
-        retry_buffer: size(&mut limits, "retry-buffer-bytes", defaults::RETRY_BUFFER, errors),
-        retry_buffer_total: size(
-            &mut limits,
-            "retry-buffer-total-bytes",
-            defaults::RETRY_BUFFER_TOTAL,
-            errors,
-        ),
-    };
+    let retry_buffer = size(&mut limits, "retry-buffer-bytes", defaults::RETRY_BUFFER, errors);
+    let retry_buffer_total =
+        size(&mut limits, "retry-buffer-total-bytes", defaults::RETRY_BUFFER_TOTAL, errors);
     limits.finish(errors);
     let mut drain = root.section("drain", errors);
     let drain_config = Drain {
@@ -60,7 +54,8 @@ fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -
     };
     drain.finish(errors);
     let listeners = listeners(&mut root, overrides, errors);
-    let upstream = upstream(&mut root, overrides, errors);
+    let proxy = proxy(&mut root, retry_buffer, retry_buffer_total, &listeners, errors);
+    let upstream = super::upstream::read(&mut root, overrides, errors);
     let threads = root.count("threads", MAX_THREADS, errors);
     let admin = admin(&mut root, overrides, errors);
     let log = log(&mut root, overrides, errors);
@@ -76,6 +71,64 @@ fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -
     };
     refuse_loops(&config, errors);
     Some(config)
+}
+
+/// How calls are routed, retried and held.
+fn proxy(
+    root: &mut Section,
+    retry_buffer: usize,
+    retry_buffer_total: usize,
+    listeners: &[Listener],
+    errors: &mut Vec<String>,
+) -> proxy::Config {
+    let mut route = root.section("route", errors);
+    let leader_aware = route.flag("leader-aware", errors).unwrap_or(true);
+    let member_list = route.text("member-list", errors);
+    let is_local = match member_list.as_deref() {
+        None | Some("passthrough") => false,
+        Some("local") => true,
+        Some(other) => {
+            errors.push(format!("route.member-list: expected passthrough or local, found {other:?}"));
+            false
+        }
+    };
+    let watermark_wait = route.duration("watermark-wait", errors).unwrap_or(defaults::WATERMARK_WAIT);
+    route.finish(errors);
+    let mut retry = root.section("retry", errors);
+    let retry_config = proxy::config::Retry {
+        read_limit: retry.duration("read-limit", errors).unwrap_or(defaults::READ_LIMIT),
+        budget_rate: retry.count("budget-rate", u32::MAX, errors).unwrap_or(defaults::BUDGET_RATE),
+        budget_burst: retry.count("budget-burst", u32::MAX, errors).unwrap_or(defaults::BUDGET_BURST),
+        hedge_after: retry.duration("hedge-after", errors).filter(|after| !after.is_zero()),
+    };
+    retry.finish(errors);
+    let mut hold = root.section("hold", errors);
+    let hold_config = proxy::config::Hold {
+        limit: hold.duration("timeout", errors).unwrap_or(defaults::HOLD_TIMEOUT),
+        calls: hold.count("calls", MAX_HELD, errors).unwrap_or(defaults::HOLD_CALLS),
+    };
+    hold.finish(errors);
+    proxy::Config {
+        retry_buffer,
+        retry_buffer_total,
+        leader_aware,
+        member_list_url: is_local.then(|| local_url(listeners)).flatten(),
+        watermark_wait,
+        retry: retry_config,
+        hold: hold_config,
+    }
+}
+
+/// Where clients of this node connect: the first listener, which on all addresses is on loopback
+/// too.
+fn local_url(listeners: &[Listener]) -> Option<String> {
+    let mut url = listeners.first()?.url.clone();
+    if url.host == "0.0.0.0" {
+        "127.0.0.1".clone_into(&mut url.host);
+    } else if url.host == "::" {
+        "::1".clone_into(&mut url.host);
+    }
+    Some(url.to_string())
 }
 
 /// A size that must fit the number type of its use.
@@ -138,38 +191,12 @@ fn listener(url: Address, tls: Option<Identity>, at: &str, errors: &mut Vec<Stri
     None
 }
 
-fn upstream(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<upstream::Config> {
-    let mut section = root.section("upstream", errors);
-    let path = section.path_of("endpoints");
-    let from_file = section.texts("endpoints", errors);
-    let (path, texts) = match &overrides.endpoints {
-        Some(endpoints) => ("--endpoints".to_owned(), Some(endpoints.clone())),
-        None => (path, from_file),
-    };
-    let connect_timeout =
-        section.positive_duration("connect-timeout", errors).unwrap_or(defaults::CONNECT_TIMEOUT);
-    let mut tls = section.section("tls", errors);
-    let cacert = tls.path("cacert", errors);
-    let (cert, key) = (tls.path("cert", errors), tls.path("key", errors));
-    let server_name = tls.text("server-name", errors);
-    tls.finish(errors);
-    section.finish(errors);
-    let identity = pair(
-        overrides.cert.clone().or(cert),
-        overrides.key.clone().or(key),
-        "upstream.tls (--cert, --key)",
-        errors,
-    );
-    let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
-        errors.push(format!("{path}: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)"));
-        return None;
-    };
-    let endpoints = texts.iter().filter_map(|text| address(&path, text, errors)).collect();
-    let tls = tls::client::Config { cacert: overrides.cacert.clone().or(cacert), identity, server_name };
-    Some(upstream::Config { endpoints, tls, connect_timeout })
-}
-
-fn pair(cert: Option<PathBuf>, key: Option<PathBuf>, at: &str, errors: &mut Vec<String>) -> Option<Identity> {
+pub(super) fn pair(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    at: &str,
+    errors: &mut Vec<String>,
+) -> Option<Identity> {
     match (cert, key) {
         (Some(cert), Some(key)) => Some(Identity { cert, key }),
         (None, None) => None,
@@ -222,7 +249,7 @@ fn log(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> O
     Some(log::Config { level: level?, format: format? })
 }
 
-fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Option<Address> {
+pub(super) fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Option<Address> {
     match text.trim().parse() {
         Ok(address) => Some(address),
         Err(error) => {
@@ -233,7 +260,7 @@ fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Option<Address> 
 }
 
 fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
-    for endpoint in &config.upstream.endpoints {
+    for endpoint in &config.upstream.discovery.endpoints {
         for listener in &config.listen.listeners {
             if endpoint.is_served_by(&listener.url) {
                 errors.push(format!("upstream.endpoints: {endpoint} is this etcdlet's own listener"));
@@ -244,6 +271,9 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
 
 /// More than any process can open files.
 const MAX_CONNECTIONS: usize = 100_000_000;
+
+/// As many permits as a semaphore counts.
+const MAX_HELD: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
 /// The flag has the same limit.
 const MAX_THREADS: usize = 256;
@@ -273,6 +303,23 @@ upstream:
   endpoints: [10.0.0.1:2379, 'https://b:2379']
   connect-timeout: 1s
   tls: {cacert: ca, cert: c, key: k, server-name: etcd}
+  dns: https://etcd.test:2379
+  discovery-srv: test
+  discovery-srv-name: blue
+  nameservers: [127.0.0.1, '[::1]:5353']
+  sync-members: false
+  sync-interval: 9s
+  cluster-id: cdf818194e3a8c32
+  weights: {10.0.0.1: 4, 'b:2379': 2}
+  probe:
+    idle-interval: 7s
+    suspicion-after: 300ms
+    suspicion-interval: 200ms
+    silent-after: 500ms
+    lag-entries-max: 100
+route: {leader-aware: false, member-list: local, watermark-wait: 0s}
+retry: {read-limit: 2s, budget-rate: 10, budget-burst: 20, hedge-after: 5ms}
+hold: {timeout: 1s, calls: 7}
 limits:
   connections: 5
   streams-per-connection: 6
@@ -289,11 +336,23 @@ log: {level: warn, format: text}
         let config = read(text, &Overrides::default()).unwrap();
         assert_eq!(config.listen.listeners.len(), 2);
         assert_eq!(config.listen.listeners[1].tls.as_ref().unwrap().key, PathBuf::from("k"));
-        assert_eq!(config.upstream.endpoints[0].to_string(), "http://10.0.0.1:2379");
+        assert_eq!(config.upstream.discovery.endpoints[0].to_string(), "http://10.0.0.1:2379");
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));
         assert_eq!(config.listen.limits.streams_per_connection, 6);
         assert_eq!(config.proxy.retry_buffer, 1 << 20);
+        let discovery = &config.upstream.discovery;
+        assert_eq!(discovery.dns.as_ref().unwrap().to_string(), "https://etcd.test:2379");
+        assert_eq!(discovery.srv.as_ref().unwrap().name, "blue");
+        assert_eq!(discovery.nameservers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+        let health = &config.upstream.health;
+        assert!(!health.sync_members && !config.proxy.leader_aware);
+        assert_eq!(health.cluster_id.unwrap().to_string(), "cdf818194e3a8c32");
+        assert_eq!((health.weights[0].port, health.weights[1].weight), (None, 2));
+        assert_eq!((health.idle_interval.as_secs(), health.lag_entries_max), (7, 100));
+        assert_eq!(config.proxy.retry.hedge_after, Some(Duration::from_millis(5)));
+        assert_eq!(config.proxy.hold.calls, 7);
+        assert_eq!(config.proxy.member_list_url.as_deref(), Some("http://127.0.0.1:2379"));
         assert_eq!(config.drain.stream_jitter, Duration::from_millis(100));
         assert_eq!((config.threads, config.admin.port), (2, 1));
         assert_eq!(config.log.format, log::Format::Text);
@@ -302,7 +361,7 @@ log: {level: warn, format: text}
     #[test]
     fn the_example_shows_the_defaults() {
         let example = read(include_str!("../../config/etcdlet.yaml"), &Overrides::default()).unwrap();
-        let urls = example.upstream.endpoints.iter().map(ToString::to_string).collect();
+        let urls = example.upstream.discovery.endpoints.iter().map(ToString::to_string).collect();
         let overrides = Overrides { endpoints: Some(urls), ..Overrides::default() };
         assert_eq!(read("", &overrides).unwrap(), example);
     }
@@ -313,7 +372,8 @@ log: {level: warn, format: text}
 listen:
   - {url: 'https://0.0.0.0:2380'}
   - {url: 'http://a:1', colour: red}
-upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv: example.com}
+upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv-name: blue,
+  cluster-id: x, sync-members: maybe, weights: {a: 0}, auth: {username: u}, nameservers: [dns], flavour: 1}
 limits: {connections: -1, handshake-timeout: 0s}
 member: {name: m}
 log: {level: loud}
@@ -325,9 +385,16 @@ log: {level: loud}
                 "limits.handshake-timeout: expected a time above zero such as 5s, found \"0s\"",
                 "listen[0].tls: https://0.0.0.0:2380 needs a certificate and its key",
                 "listen[1].colour: unknown key",
-                "upstream.connect-timeout: expected a time above zero such as 5s, found \"soon\"",
-                "upstream.discovery-srv: unknown key",
                 "upstream.endpoints: \"a:b\": \"b\" is not a port",
+                "upstream.discovery-srv-name: it goes with discovery-srv",
+                "upstream.nameservers: expected IP or IP:PORT, found \"dns\"",
+                "upstream.connect-timeout: expected a time above zero such as 5s, found \"soon\"",
+                "upstream.auth.password-file: username and password-file go together",
+                "upstream.cluster-id: expected a hexadecimal number, found \"x\"",
+                "upstream.sync-members: expected true or false, found \"maybe\"",
+                "upstream.weights.a: expected a whole number from 1 to 1000, found \"0\"",
+                "upstream.flavour: unknown key",
+                "upstream.endpoints: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)",
                 "log.level: expected error, warn, info or debug, found \"loud\"",
                 "member: unknown key",
             ]
@@ -344,7 +411,7 @@ log: {level: loud}
         };
         let text = "{listen: [{url: 'http://127.0.0.1:8'}], upstream: {endpoints: ['file:1']}, threads: 2}";
         let config = read(text, &overrides).unwrap();
-        assert_eq!(config.upstream.endpoints[0].host, "flag");
+        assert_eq!(config.upstream.discovery.endpoints[0].host, "flag");
         assert_eq!(config.listen.listeners[0].url.port, 7);
         assert_eq!(config.threads, 4);
     }

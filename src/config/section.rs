@@ -118,6 +118,15 @@ impl Section {
         })
     }
 
+    pub fn flag(&mut self, key: &str, errors: &mut Vec<String>) -> Option<bool> {
+        self.parsed(key, "true or false", errors, |text| text.parse().ok())
+    }
+
+    /// Of a section whose keys are the user's own.
+    pub fn keys(&self) -> Vec<String> {
+        self.entries.iter().map(|(key, _)| key.clone()).collect()
+    }
+
     /// A number of bytes, with a unit or without: `2MiB`.
     pub fn bytes(&mut self, key: &str, errors: &mut Vec<String>) -> Option<u64> {
         self.parsed(key, "a size such as 2MiB", errors, |text| {

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
+use crate::types::hop::{self, HOP};
 use crate::types::status::{Code, Status};
-
-/// Every etcdlet on the way of a call adds its own value.
-static HOP: HeaderName = HeaderName::from_static("etcdlet-hop");
 
 pub(super) struct Admission {
     own: HeaderValue,
@@ -15,8 +13,7 @@ pub(super) struct Admission {
 
 impl Admission {
     pub fn new() -> Self {
-        let own = format!("{:016x}", process_id());
-        Self { own: HeaderValue::from_str(&own).expect("hexadecimal digits are visible ASCII") }
+        Self { own: hop::own() }
     }
 
     /// Marks the call, or refuses it: an endpoint leads back here.
@@ -26,21 +23,12 @@ impl Admission {
             hops += 1;
             if hop == self.own || hops >= HOPS_MAX {
                 tracing::error!(hops, "an endpoint of this etcdlet leads back to itself");
-                return Err(Status::new(
-                    Code::FailedPrecondition,
-                    "etcdlet: proxy loop: an endpoint leads back to this etcdlet",
-                ));
+                return Err(Status::new(Code::FailedPrecondition, hop::LOOP));
             }
         }
         let marked = metadata.try_append(&HOP, self.own.clone());
         marked.map(|_| ()).map_err(|_full| TOO_MANY_HEADERS)
     }
-}
-
-/// One value for all threads of the process.
-fn process_id() -> u64 {
-    static ID: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-    *ID.get_or_init(|| fastrand::u64(..))
 }
 
 /// A map of headers holds about 24,000 names.

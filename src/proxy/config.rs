@@ -1,4 +1,6 @@
-//! Limits of the data path.
+//! Limits and choices of the data path.
+
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -6,4 +8,32 @@ pub struct Config {
     pub retry_buffer: usize,
     /// The same for all requests of a thread together; beyond it requests stream.
     pub retry_buffer_total: usize,
+    /// Whether members are told apart by who leads.
+    pub leader_aware: bool,
+    /// The client URL of every member in an answer of `MemberList`; `None` leaves them as they are.
+    pub member_list_url: Option<String>,
+    /// How long a stale serializable answer may wait for a fresher one.
+    pub watermark_wait: Duration,
+    pub retry: Retry,
+    pub hold: Hold,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// No further attempt of a read is begun when it is older than this.
+    pub read_limit: Duration,
+    /// Retries a second of one thread, on average.
+    pub budget_rate: u32,
+    /// Retries at once.
+    pub budget_burst: u32,
+    /// A serializable read without an answer for so long is asked of a second member, if set.
+    pub hedge_after: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// How long a call waits for a leader.
+    pub limit: Duration,
+    /// Calls of the process that may wait at once.
+    pub calls: usize,
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
+use super::watermark::Waited;
 use crate::telemetry::metrics::Metrics;
 use crate::types::method::{COUNT, Rpc};
 use crate::types::status::Code;
@@ -14,6 +15,9 @@ use crate::types::status::Code;
 pub struct ProxyMetrics {
     families: Arc<Families>,
     inflight: IntGauge,
+    pub(super) budget_exhausted: IntCounter,
+    pub(super) hedges: IntCounterVec,
+    pub(super) retries: IntCounterVec,
     pub(super) read_ahead_bytes: IntGauge,
 }
 
@@ -48,6 +52,18 @@ impl ProxyMetrics {
         };
         Self {
             families: Arc::new(families),
+            budget_exhausted: metrics.register(IntCounter::new(
+                "etcdlet_retry_budget_exhausted_total",
+                "Calls that were not tried again because too many were.",
+            )),
+            hedges: metrics.register(IntCounterVec::new(
+                Opts::new("etcdlet_hedges_total", "Second attempts beside a slow first one, by outcome."),
+                &["outcome"],
+            )),
+            retries: metrics.register(IntCounterVec::new(
+                Opts::new("etcdlet_retries_total", "Calls that were sent again, by reason."),
+                &["reason"],
+            )),
             inflight: metrics.register(IntGauge::new("etcdlet_rpc_inflight", "Calls under way.")),
             read_ahead_bytes: metrics.register(IntGauge::new(
                 "etcdlet_read_ahead_bytes",
@@ -59,6 +75,57 @@ impl ProxyMetrics {
     pub(super) fn start(&self, rpc: &'static Rpc, started: Instant) -> Account {
         self.inflight.inc();
         Account { rpc, started, code: None, metrics: self.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub struct HoldMetrics {
+    pub(super) ended: IntCounterVec,
+    pub(super) held: IntGauge,
+}
+
+impl HoldMetrics {
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            ended: metrics.register(IntCounterVec::new(
+                Opts::new("etcdlet_holds_total", "Calls that waited for a leader, by outcome."),
+                &["outcome"],
+            )),
+            held: metrics.register(IntGauge::new("etcdlet_held", "Calls that wait for a leader.")),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct WatermarkMetrics {
+    pub(super) restores: IntCounter,
+    pub(super) revision: IntGauge,
+    waits: IntCounterVec,
+}
+
+impl WatermarkMetrics {
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            restores: metrics.register(IntCounter::new(
+                "etcdlet_restores_total",
+                "Restores of the cluster to an older revision that were seen.",
+            )),
+            revision: metrics.register(IntGauge::new(
+                "etcdlet_watermark_revision",
+                "The highest revision that a client of this node has seen.",
+            )),
+            waits: metrics.register(IntCounterVec::new(
+                Opts::new(
+                    "etcdlet_watermark_waits_total",
+                    "Serializable answers that were too old, by outcome.",
+                ),
+                &["outcome"],
+            )),
+        }
+    }
+
+    pub(super) fn on_waited(&self, outcome: Waited) {
+        self.waits.with_label_values(&[outcome.label()]).inc();
     }
 }
 

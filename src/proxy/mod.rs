@@ -1,54 +1,82 @@
 //! What happens to a call between the listener and the cluster.
 //!
 //! ```text
-//!   Call ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek, lane)
-//!        ─> upstream ─> settle (trailers, codes, metrics) ─> Reply
+//!   Call ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
+//!        ─> upstream ─> retry (will it do?) ─> settle (watermark, trailers, codes, metrics) ─> Reply
+//!              ^             └ persist: hold, wait, another member
+//!              └────────────────────┘
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
-//! happens behind; a body is not decoded, except for a look at a few fields that choose a lane;
-//! `CANCELLED` and `DEADLINE_EXCEEDED` reach a client only when they are its own doing.
+//! happens behind; a body is not decoded, except for a look at a few fields; a call that may have
+//! changed something is sent once; `CANCELLED` and `DEADLINE_EXCEEDED` reach a client only when
+//! they are its own doing.
 
 mod admit;
 pub mod config;
 pub mod drain;
+mod hold;
 mod identity;
+mod member_list;
 pub mod metrics;
 mod peek;
+mod persist;
 mod read_ahead;
+mod replay;
+mod retry;
 mod route;
 mod settle;
+mod watermark;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use config::Config;
 pub use drain::Drain;
+pub use hold::Holds;
+pub use watermark::Watermark;
 
 use crate::types::call::{Call, Reply};
 use crate::types::status::{Code, Status};
-use crate::upstream::{Answer, Failure, Upstream};
+use crate::upstream::{Answer, Failure, Places, Upstream};
 
 /// The whole path of a call. One per thread of the data path.
 pub struct Proxy {
+    config: Config,
     admission: admit::Admission,
     read_ahead: read_ahead::Budget,
     upstream: Upstream,
+    watermark: Watermark,
+    holds: Holds,
+    retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
 }
 
+/// What the threads have in common.
+#[derive(Clone)]
+pub struct Shared {
+    pub drain: Drain,
+    pub holds: Holds,
+    pub metrics: metrics::ProxyMetrics,
+    pub watermark: Watermark,
+}
+
 impl Proxy {
-    pub fn new(
-        config: &Config,
-        upstream: Upstream,
-        drain: Drain,
-        metrics: metrics::ProxyMetrics,
-    ) -> Arc<Self> {
+    pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
+        let Shared { drain, holds, metrics, watermark } = shared;
         Arc::new(Self {
+            config: config.clone(),
             admission: admit::Admission::new(),
-            read_ahead: read_ahead::Budget::new(config, metrics.read_ahead_bytes.clone()),
+            read_ahead: read_ahead::Budget::new(
+                config.retry_buffer,
+                config.retry_buffer_total,
+                metrics.read_ahead_bytes.clone(),
+            ),
             upstream,
+            watermark,
+            holds,
+            retries: retry::Budget::new(&config.retry, Instant::now()),
             drain,
             metrics,
         })
@@ -57,7 +85,7 @@ impl Proxy {
     pub async fn call(&self, mut call: Call) -> Reply {
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
-        let settlement = settle::Settlement::of(&call, account);
+        let settlement = settle::Settlement::of(&call, account, &self.watermark);
         // First, because a call that loops must not cost anything.
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
@@ -71,37 +99,73 @@ impl Proxy {
         let drained = settlement.drained(&self.drain);
         tokio::select! {
             biased;
-            answered = self.answer(call) => match answered {
-                Ok(answer) => settlement.settle(answer, &self.drain),
-                Err(Unanswered::Abandoned) => settlement.refuse(&abandoned()),
+            answered = self.answer(call, started) => match answered {
+                Ok(answered) => settlement.settle(answered, &self.drain),
                 Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
+                Err(Unanswered::Status(status)) => settlement.refuse(&status),
             },
             status = expired => settlement.refuse(&status),
             status = drained => settlement.refuse(&status),
         }
     }
 
-    async fn answer(&self, mut call: Call) -> Result<Answer, Unanswered> {
-        // The lane depends on the request, so its body is read ahead before a stream is opened.
-        let routed = route::route(&mut call, &self.read_ahead).await;
-        let (lane, _held) = routed.map_err(|_broken| Unanswered::Abandoned)?;
-        let sent = self.upstream.send(call, lane);
-        self.upstream.answer(sent).await.map_err(Unanswered::Failed)
+    async fn answer(&self, mut call: Call, started: Instant) -> Result<Answered, Unanswered> {
+        // The member and the lane depend on the request, so it is read ahead before it is sent.
+        let planned = route::plan(&mut call, &self.config, &self.read_ahead, || self.upstream.view()).await;
+        let (plan, _held) = planned.map_err(unroutable)?;
+        let is_member_list = call.rpc.path == "/etcdserverpb.Cluster/MemberList";
+        let copy = persist::Copy::of(&mut call);
+        let mark = self.watermark.revision();
+        let mut answer = match self.upstream.try_send(call, &plan.route, Places::default()) {
+            Ok(sent) => match self.attempt(sent, &plan, &copy, mark).await {
+                (place, outcome) if retry::judge(&plan, &outcome, mark).is_some() => {
+                    Box::pin(self.persist(plan, copy, (place, outcome), started, mark)).await?
+                }
+                (_, outcome) => outcome.map_err(Unanswered::Failed)?,
+            },
+            Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
+        };
+        if let Some(url) = self.config.member_list_url.as_ref().filter(|_| is_member_list)
+            && let Some(data) = &mut answer.body.data
+            && let Some(localized) = member_list::localize(data, url)
+        {
+            *data = localized;
+        }
+        let header = answer.body.data.as_deref().and_then(peek::header);
+        let term = answer.from.term.0;
+        if term > 0 && header.is_some_and(|header| header.raft_term > term) {
+            // There was an election.
+            self.upstream.suspect();
+        }
+        Ok(Answered { answer, header, plan, mark })
     }
 
-    /// Connects to the cluster ahead of the first call.
-    pub fn warm(&self) {
-        self.upstream.warm();
+    /// Connects to the cluster ahead of the first call, and follows its changes.
+    pub async fn follow(&self) {
+        self.upstream.follow().await;
     }
+}
+
+/// An answer for the client, and what was known of the call.
+struct Answered {
+    answer: Answer,
+    /// Of its first message, where that has one.
+    header: Option<peek::Header>,
+    plan: route::Plan,
+    mark: i64,
 }
 
 enum Unanswered {
-    /// The client left in the middle of its request.
-    Abandoned,
     Failed(Failure),
+    Status(Status),
 }
 
-/// For the metrics: nobody is there to read it.
-fn abandoned() -> Status {
-    Status::new(Code::Canceled, "context canceled")
+fn unroutable(why: route::Unroutable) -> Unanswered {
+    Unanswered::Status(match why {
+        // For the metrics: nobody is there to read it.
+        route::Unroutable::Abandoned => Status::new(Code::Canceled, "context canceled"),
+        route::Unroutable::NoSuchMember(name) => {
+            Status::new(Code::NotFound, format!("etcdlet: no such member: {name:?}"))
+        }
+    })
 }

@@ -11,7 +11,6 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 use prometheus::IntGauge;
 
-use super::config::Config;
 use super::peek;
 use crate::types::call::{Body, Broken};
 
@@ -24,8 +23,8 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub fn new(config: &Config, gauge: IntGauge) -> Self {
-        Self { each: config.retry_buffer, total: config.retry_buffer_total, used: AtomicUsize::new(0), gauge }
+    pub fn new(each: usize, total: usize, gauge: IntGauge) -> Self {
+        Self { each, total, used: AtomicUsize::new(0), gauge }
     }
 
     /// Reads `body` to its end. One that is larger than the budget, or announces to be, is
@@ -182,7 +181,7 @@ mod tests {
 
     fn budget(each: usize, total: usize) -> Budget {
         let gauge = IntGauge::new("used", "bytes").unwrap();
-        Budget::new(&Config { retry_buffer: each, retry_buffer_total: total }, gauge)
+        Budget::new(each, total, gauge)
     }
 
     async fn read(budget: &Budget, parts: &[&'static [u8]]) -> (bool, Bytes) {

@@ -9,14 +9,18 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body as HttpBody, Frame};
 
+use super::Answered;
 use super::drain::{self, Drain};
 use super::metrics::Account;
+use super::peek::{Headers, Kind};
+use super::route::Plan;
+use super::watermark::Watermark;
 use crate::types::call::{Body, Broken, Call, Reply};
 use crate::types::method::{Effect, Rpc};
 use crate::types::status::{
     Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
 };
-use crate::upstream::{Answer, Failure};
+use crate::upstream::{Answer, Failure, From};
 
 /// What has to be known of a call when its answer ends.
 pub(super) struct Settlement {
@@ -24,11 +28,13 @@ pub(super) struct Settlement {
     rpc: &'static Rpc,
     deadline: Option<Instant>,
     account: Account,
+    watermark: Watermark,
 }
 
 impl Settlement {
-    pub fn of(call: &Call, account: Account) -> Self {
-        Self { grpc: call.is_grpc(), rpc: call.rpc, deadline: call.deadline, account }
+    pub fn of(call: &Call, account: Account, watermark: &Watermark) -> Self {
+        let watermark = watermark.clone();
+        Self { grpc: call.is_grpc(), rpc: call.rpc, deadline: call.deadline, account, watermark }
     }
 
     /// Ends when the client has certainly given up.
@@ -88,8 +94,8 @@ impl Settlement {
     }
 
     /// Passes the member's answer on, under our rules.
-    pub fn settle(mut self, answer: Answer, drain: &Drain) -> Reply {
-        let Answer { mut head, body } = answer;
+    pub fn settle(mut self, answered: Answered, drain: &Drain) -> Reply {
+        let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;
         if !self.grpc {
             self.account.on_code(code_of(head.status));
             let ending = self.ending(drain);
@@ -104,8 +110,28 @@ impl Settlement {
             self.account.on_code(code_of(head.status));
             return Reply { head, body: Body::Empty };
         }
+        if let Some(header) = header {
+            let proves = matches!(plan.kind, Some(Kind::LinearizableRead)) || is_write(self.rpc, &plan);
+            if proves && from.is_leader && header.revision < mark {
+                self.watermark.on_restored(header.revision, mark);
+            }
+            self.watermark.on_answer(header, from);
+        }
+        if let Some(mut trailers) = body.trailers.take() {
+            self.finish(&mut trailers);
+            let data = body.data.take().unwrap_or_default();
+            let body = match data.is_empty() {
+                true => Body::Trailers(Box::new(trailers)),
+                false => Body::Whole(data, Box::new(trailers)),
+            };
+            return Reply { head, body };
+        }
         let ending = self.ending(drain);
-        Reply { head, body: Body::stream(Settled { body, settlement: self, ending, done: false }) }
+        let headers = body.data.is_none().then(Headers::new);
+        Reply {
+            head,
+            body: Body::stream(Settled { body, from, headers, settlement: self, ending, done: false }),
+        }
     }
 
     /// Applies the rules to the trailers of an answer, or to headers that are trailers too.
@@ -135,11 +161,20 @@ impl Settlement {
     }
 }
 
+/// Whether the answer's revision is that of a change that a majority took.
+fn is_write(rpc: &Rpc, plan: &Plan) -> bool {
+    let writes = ["/etcdserverpb.KV/DeleteRange", "/etcdserverpb.KV/Put"];
+    writes.contains(&rpc.path) || rpc.path == "/etcdserverpb.KV/Txn" && plan.kind == Some(Kind::Write)
+}
+
 type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// The body of a gRPC answer. It always ends with trailers.
 struct Settled<B> {
     body: B,
+    from: From,
+    /// Reads the revisions that pass by, unless the first message told it already.
+    headers: Option<Headers>,
     settlement: Settlement,
     ending: Ending,
     done: bool,
@@ -163,7 +198,13 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
                     this.settlement.finish(&mut trailers);
                     trailers
                 }
-                Err(data) => return Poll::Ready(Some(Ok(data))),
+                Err(frame) => {
+                    if let (Some(headers), Some(data)) = (&mut this.headers, frame.data_ref()) {
+                        let watermark = &this.settlement.watermark;
+                        headers.on_data(data, |header| watermark.on_answer(header, this.from));
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
             },
             Poll::Ready(Some(Err(broken))) => this.settlement.on_broken(broken),
             Poll::Ready(None) => {

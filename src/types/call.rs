@@ -73,6 +73,10 @@ pub enum Body {
     /// The whole body, which was read ahead.
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, Broken>),
+    /// The whole body with its trailers.
+    Whole(Bytes, Box<HeaderMap>),
+    /// What is left of that when the data are taken.
+    Trailers(Box<HeaderMap>),
 }
 
 impl Body {
@@ -95,21 +99,33 @@ impl hyper::body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Stream(body) => Pin::new(body).poll_frame(cx),
+            Self::Trailers(trailers) => {
+                let trailers = std::mem::take(&mut **trailers);
+                *this = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Self::Whole(bytes, trailers) => {
+                let (bytes, trailers) = (std::mem::take(bytes), std::mem::take(trailers));
+                *this = Self::Trailers(trailers);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Full(_) => false,
+            Self::Full(_) | Self::Trailers(_) | Self::Whole(..) => false,
             Self::Stream(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         match self {
-            Self::Empty => hyper::body::SizeHint::with_exact(0),
-            Self::Full(bytes) => hyper::body::SizeHint::with_exact(bytes.len() as u64),
+            Self::Empty | Self::Trailers(_) => hyper::body::SizeHint::with_exact(0),
+            Self::Full(bytes) | Self::Whole(bytes, _) => {
+                hyper::body::SizeHint::with_exact(bytes.len() as u64)
+            }
             Self::Stream(body) => body.size_hint(),
         }
     }

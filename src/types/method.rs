@@ -24,10 +24,12 @@ impl Rpc {
 
     /// The row of a path outside of gRPC.
     pub fn of_http(path: &str) -> &'static Self {
-        // Under /v3, and in older releases under /v3beta and /v3alpha.
+        // In older releases under /v3beta and /v3alpha.
+        if !path.starts_with("/v3") {
+            return &HTTP;
+        }
         let streams = ["/watch", "/lease/keepalive", "/election/observe"];
-        let is_gateway = path.starts_with("/v3");
-        if is_gateway && streams.iter().any(|end| path.ends_with(end)) { &HTTP_STREAM } else { &HTTP }
+        if streams.iter().any(|end| path.ends_with(end)) { &GATEWAY_STREAM } else { &GATEWAY }
     }
 
     /// Position for per-RPC arrays of [`COUNT`] entries.
@@ -56,6 +58,8 @@ pub enum Shape {
 pub enum Target {
     /// Any healthy member answers alike.
     Any,
+    /// The same, and the work is long: the leader is spared.
+    Follower,
     /// The leader saves the hop that a follower would make.
     Leader,
     /// About one member: the one named, else always the same.
@@ -80,11 +84,12 @@ pub const COUNT: usize = TABLE.len() + 2;
 /// The strictest treatment, for methods that no etcd known here has.
 pub static UNKNOWN: Rpc = row("unknown", Shape::Bidirectional, Target::Leader, Effect::Mutation).endless();
 
-/// Everything that is not gRPC: JSON, health, version, metrics.
-pub static HTTP: Rpc = row("http", Shape::Bidirectional, Target::Any, Effect::Mutation);
+/// What a member says of itself outside of gRPC: health, version, metrics.
+pub static HTTP: Rpc = row("http", Shape::Bidirectional, Target::Member, Effect::Mutation);
 
-/// The streams of etcd's JSON gateway.
-pub static HTTP_STREAM: Rpc = row("http", Shape::Bidirectional, Target::Any, Effect::Mutation).endless();
+/// etcd's JSON gateway, whose requests are not looked at.
+pub static GATEWAY: Rpc = row("http", Shape::Bidirectional, Target::Leader, Effect::Mutation);
+pub static GATEWAY_STREAM: Rpc = row("http", Shape::Bidirectional, Target::Any, Effect::Mutation).endless();
 
 const fn row(path: &'static str, shape: Shape, target: Target, effect: Effect) -> Rpc {
     Rpc { path, shape, target, effect, endless: false }
@@ -148,7 +153,7 @@ pub static TABLE: [Rpc; 51] = [
     read("/etcdserverpb.Maintenance/HashKV", Target::Member),
     mutation("/etcdserverpb.Maintenance/MoveLeader", Target::Leader),
     // Its last chunk is the hash of all before: one member from the first to the last byte.
-    row("/etcdserverpb.Maintenance/Snapshot", Shape::ServerStream, Target::Any, Effect::Read),
+    row("/etcdserverpb.Maintenance/Snapshot", Shape::ServerStream, Target::Follower, Effect::Read),
     read("/etcdserverpb.Maintenance/Status", Target::Member),
     row("/etcdserverpb.Watch/Watch", Shape::Bidirectional, Target::Any, Effect::Read).endless(),
     read("/grpc.health.v1.Health/Check", Target::Member),

@@ -146,8 +146,16 @@ impl Code {
 // mutation again ("there is no address available", "there is no connection available").
 pub const CONNECTION_LOST: &str = "etcdlet: upstream connection lost";
 pub const OUTCOME_UNKNOWN: &str = "etcdlet: upstream connection lost, outcome unknown";
+pub const NO_LEADER_NOT_SENT: &str = "etcdlet: no leader, not sent";
 pub const SHUTTING_DOWN: &str = "etcdlet: shutting down";
 pub const SHUTTING_DOWN_OUTCOME_UNKNOWN: &str = "etcdlet: shutting down, outcome unknown";
+
+/// etcd's own, where we act on them.
+pub const ETCD_FUTURE_REVISION: &str = "etcdserver: mvcc: required revision is a future revision";
+pub const ETCD_LEARNER: &str = "etcdserver: rpc not supported for learner";
+pub const ETCD_NO_LEADER: &str = "etcdserver: no leader";
+/// Of a member that is being removed; it has no code of its own.
+pub const ETCD_RAFT_STOPPED: &str = "raft: stopped";
 
 /// What etcd itself says when the client's own time is up.
 pub const DEADLINE_EXCEEDED: &str = "context deadline exceeded";

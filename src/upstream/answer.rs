@@ -1,9 +1,11 @@
 //! The answer of a member, and what ends with it.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::response::Parts;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
 use tokio::task::AbortHandle;
@@ -11,17 +13,41 @@ use tokio::task::AbortHandle;
 use super::link::Lease;
 use crate::net::h2_body::Received;
 use crate::types::call::Broken;
+use crate::types::ids::{EndpointId, Term};
 
 pub struct Answer {
     pub head: Parts,
     pub body: AnswerBody,
+    pub from: From,
 }
 
-pub struct AnswerBody(Source);
+/// Who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct From {
+    pub endpoint: EndpointId,
+    /// It led the cluster when the call was sent.
+    pub is_leader: bool,
+    /// The cluster, as [`View::epoch`](super::view::View) counts them.
+    pub epoch: u64,
+    /// Of the last known leader, when the call was sent.
+    pub term: Term,
+}
+
+/// Gives first what was gathered.
+pub struct AnswerBody {
+    pub data: Option<Bytes>,
+    pub trailers: Option<HeaderMap>,
+    rest: Source,
+}
 
 enum Source {
+    /// The trailers were the end.
+    Ended,
     H1(Incoming),
-    H2 { received: Received, _exchange: Exchange },
+    H2 {
+        received: Received,
+        _exchange: Exchange,
+    },
 }
 
 /// An open stream towards a member. Dropping it resets the stream, if it has not ended.
@@ -39,13 +65,111 @@ impl Drop for Exchange {
     }
 }
 
+impl Answer {
+    pub(super) fn new(head: Parts, body: AnswerBody, from: From) -> Self {
+        Self { head, body, from }
+    }
+
+    /// Waits for the first data, and where that is one gRPC message for the trailers behind it: what
+    /// is lost until then is lost before the client has seen any of it.
+    pub async fn gather(&mut self) -> Result<(), Broken> {
+        let body = &mut self.body;
+        if body.rest.is_end_stream() {
+            return Ok(());
+        }
+        let first = loop {
+            let Some(frame) = body.rest.next().await.transpose()? else {
+                return Err(Broken::Connection(NO_TRAILERS.to_owned()));
+            };
+            if frame.data_ref().is_none_or(|data| !data.is_empty()) {
+                break frame;
+            }
+        };
+        match first.into_trailers() {
+            Ok(trailers) => body.end(trailers),
+            Err(data) => {
+                let data = data.into_data().unwrap_or_default();
+                let whole = is_one_message(&data);
+                body.data = Some(data);
+                while whole && body.trailers.is_none() {
+                    let next = body.rest.next().await.transpose()?;
+                    let next = next.ok_or_else(|| Broken::Connection(NO_TRAILERS.to_owned()))?;
+                    match next.into_trailers() {
+                        Ok(trailers) => body.end(trailers),
+                        Err(more) => {
+                            let more = more.into_data().unwrap_or_default();
+                            if !more.is_empty() {
+                                // Not unary: it is passed on as it comes.
+                                let data = body.data.take().unwrap_or_default();
+                                body.data = Some([data, more].concat().into());
+                                break;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all of it is here.
+    pub fn is_whole(&self) -> bool {
+        self.body.trailers.is_some()
+    }
+}
+
+const NO_TRAILERS: &str = "the answer has no trailers";
+
+/// Whether this is exactly one gRPC frame.
+fn is_one_message(data: &[u8]) -> bool {
+    let header = data.first_chunk::<5>();
+    header.is_some_and(|header| {
+        let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
+        data.len() == header.len() + length as usize
+    })
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
+        poll_fn(|cx| self.poll_frame(cx)).await
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self {
+            Self::Ended => Poll::Ready(None),
+            Self::H1(incoming) => {
+                let frame = ready!(Pin::new(incoming).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| Broken::Connection(error.to_string()))))
+            }
+            Self::H2 { received, .. } => Pin::new(received).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Ended => true,
+            Self::H1(incoming) => incoming.is_end_stream(),
+            Self::H2 { received, .. } => received.is_end_stream(),
+        }
+    }
+}
+
 impl AnswerBody {
     pub(super) fn h1(incoming: Incoming) -> Self {
-        Self(Source::H1(incoming))
+        Self { data: None, trailers: None, rest: Source::H1(incoming) }
+    }
+
+    pub(super) fn ended() -> Self {
+        Self { data: None, trailers: None, rest: Source::Ended }
     }
 
     pub(super) fn h2(received: Received, exchange: Exchange) -> Self {
-        Self(Source::H2 { received, _exchange: exchange })
+        Self { data: None, trailers: None, rest: Source::H2 { received, _exchange: exchange } }
+    }
+
+    fn end(&mut self, trailers: HeaderMap) {
+        self.trailers = Some(trailers);
+        self.rest = Source::Ended;
     }
 }
 
@@ -57,26 +181,23 @@ impl HttpBody for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match &mut self.0 {
-            Source::H1(incoming) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(|error| Broken::Connection(error.to_string()))))
-            }
-            Source::H2 { received, .. } => Pin::new(received).poll_frame(cx),
+        if let Some(data) = self.data.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        self.rest.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Source::H1(incoming) => incoming.is_end_stream(),
-            Source::H2 { received, .. } => received.is_end_stream(),
-        }
+        self.data.is_none() && self.trailers.is_none() && self.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
-        match &self.0 {
+        match &self.rest {
             Source::H1(incoming) => incoming.size_hint(),
-            Source::H2 { .. } => hyper::body::SizeHint::default(),
+            Source::Ended | Source::H2 { .. } => hyper::body::SizeHint::default(),
         }
     }
 }

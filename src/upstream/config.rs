@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use crate::net::address::Address;
+use super::{discovery, health};
 use crate::tls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// At least one.
-    pub endpoints: Vec<Address>,
+    /// At least one way to find the cluster.
+    pub discovery: discovery::Config,
+    pub health: health::Config,
+    /// Whom probes are sent as.
+    pub credentials: Option<health::Credentials>,
     pub tls: tls::client::Config,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,

@@ -9,7 +9,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use crate::net::address::Address;
+use super::view::Endpoint;
 use crate::net::socket::{Socket, tune_to_member};
 use crate::net::transport::Parked;
 use crate::tls::client::Client;
@@ -30,28 +30,31 @@ pub(super) enum Protocol {
 }
 
 impl Dialer {
-    pub async fn dial(&self, address: &Address, protocol: Protocol) -> io::Result<Parked> {
-        let (dialer, address) = (self.clone(), address.clone());
+    pub async fn dial(&self, endpoint: &Endpoint, protocol: Protocol) -> io::Result<Parked> {
+        let (dialer, endpoint) = (self.clone(), endpoint.clone());
         let attempt = async move {
             let limit = dialer.timeout;
-            tokio::time::timeout(limit, dialer.connect(&address, protocol)).await.unwrap_or_else(|_| {
+            tokio::time::timeout(limit, dialer.connect(&endpoint, protocol)).await.unwrap_or_else(|_| {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")))
             })
         };
         self.control.spawn(attempt).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
     }
 
-    async fn connect(&self, address: &Address, protocol: Protocol) -> io::Result<Parked> {
+    async fn connect(&self, endpoint: &Endpoint, protocol: Protocol) -> io::Result<Parked> {
+        let Endpoint { address, server_name, .. } = endpoint;
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         tune_to_member(&stream)?;
-        let Some(client) = self.tls.as_ref().filter(|_| address.tls) else {
+        if !address.tls {
             return Parked::plain(stream);
-        };
+        }
+        let untold = || io::Error::other("TLS is needed, and upstream.tls says nothing of it");
+        let client = self.tls.as_ref().ok_or_else(untold)?;
         let config: Arc<ClientConfig> = match protocol {
             Protocol::H1 => client.h1.clone(),
             Protocol::H2 => client.h2.clone(),
         };
-        let name = client.server_name.clone().unwrap_or_else(|| address.host.clone());
+        let name = client.server_name.as_ref().or(server_name.as_ref()).unwrap_or(&address.host).clone();
         let name = ServerName::try_from(name).map_err(io::Error::other)?;
         let session = TlsConnector::from(config).connect(name, Socket::direct(stream)).await?;
         Parked::tls(TlsStream::Client(session))

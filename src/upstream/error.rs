@@ -6,6 +6,9 @@ use crate::types::status::{CONNECTION_LOST, Code, OUTCOME_UNKNOWN, Status};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
+    /// A read was given up: its member has left rotation.
+    #[error("the member has left rotation")]
+    Evicted,
     /// The call was sent; whether etcd processed it is not known.
     #[error("{0}")]
     Lost(Broken),
@@ -24,6 +27,7 @@ impl Failure {
     /// What the client is told. A mutation that may have happened says so.
     pub fn status(&self, effect: Effect) -> Status {
         match self {
+            Self::Evicted => Status::new(Code::Unavailable, CONNECTION_LOST),
             Self::Lost(_) if effect == Effect::Read => Status::new(Code::Unavailable, CONNECTION_LOST),
             Self::Lost(_) => Status::new(Code::Unavailable, OUTCOME_UNKNOWN),
             Self::Refused => {
@@ -41,6 +45,7 @@ impl Failure {
     /// Label of the failure metric.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Evicted => "evicted",
             Self::Lost(_) => "lost",
             Self::Refused => "refused",
             Self::Unreachable(_) => "unreachable",

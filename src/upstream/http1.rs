@@ -13,26 +13,26 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::dial::{Dialer, Protocol};
-use crate::net::address::Address;
+use super::view::Endpoint;
 use crate::net::socket::Traffic;
 use crate::net::transport::Transport;
 use crate::types::call::Body;
 
 pub(super) type Http1 = Client<Connector, Body>;
 
-pub(super) fn client(address: Address, dialer: Dialer, traffic: Traffic) -> Http1 {
+pub(super) fn client(endpoint: &Endpoint, dialer: Dialer, traffic: Traffic) -> Http1 {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE_MAX)
         .http1_preserve_header_case(true)
         .set_host(false)
-        .build(Connector { address, dialer, traffic })
+        .build(Connector { endpoint: endpoint.clone(), dialer, traffic })
 }
 
 /// Always connects to its endpoint, whatever host the request names.
 #[derive(Clone)]
 pub(super) struct Connector {
-    address: Address,
+    endpoint: Endpoint,
     dialer: Dialer,
     traffic: Traffic,
 }
@@ -47,9 +47,9 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { address, dialer, traffic } = self.clone();
+        let Self { endpoint, dialer, traffic } = self.clone();
         Box::pin(async move {
-            let parked = dialer.dial(&address, Protocol::H1).await?;
+            let parked = dialer.dial(&endpoint, Protocol::H1).await?;
             Ok(Connected1(TokioIo::new(parked.attach(traffic)?)))
         })
     }

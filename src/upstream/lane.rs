@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use tokio::sync::Notify;
 
+use super::changes::Changes;
 use super::dial::{Dialer, Protocol};
 use super::link::{Link, OpenError, Opened};
 use super::metrics::EndpointMetrics;
-use crate::net::address::Address;
+use super::view::Endpoint;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneKind {
@@ -22,8 +22,6 @@ pub enum LaneKind {
 }
 
 impl LaneKind {
-    pub(super) const COUNT: usize = 3;
-
     /// Bytes of one answer that may wait here for a client that does not read. Large enough for
     /// a fast reader at 1 ms round trip: 1 GB/s in the bulk lane, 256 MB/s for a single answer,
     /// 64 MB/s for a stream. Streams have the least, because their frames are small, and a small
@@ -39,12 +37,12 @@ impl LaneKind {
 
 /// Opens links when calls need them, in the background, one at a time.
 pub(super) struct Lane {
-    address: Address,
+    endpoint: Endpoint,
     kind: LaneKind,
     dialer: Dialer,
     metrics: EndpointMetrics,
     /// Told of every change that could help a waiting call.
-    changed: Arc<Notify>,
+    changes: Changes,
     state: Mutex<State>,
 }
 
@@ -81,13 +79,13 @@ pub(super) enum Offer {
 
 impl Lane {
     pub fn new(
-        address: Address,
+        endpoint: Endpoint,
         kind: LaneKind,
         dialer: Dialer,
         metrics: EndpointMetrics,
-        changed: Arc<Notify>,
+        changes: Changes,
     ) -> Arc<Self> {
-        Arc::new(Self { address, kind, dialer, metrics, changed, state: Mutex::default() })
+        Arc::new(Self { endpoint, kind, dialer, metrics, changes, state: Mutex::default() })
     }
 
     /// Opens a stream on the first link that takes it.
@@ -127,6 +125,12 @@ impl Lane {
         self.want_link(&mut state).is_ok() && !failed_before
     }
 
+    /// Ends all connections with their streams.
+    pub fn cut(&self) {
+        let links = std::mem::take(&mut self.state.lock().expect("nobody panics while holding a lane").links);
+        links.iter().for_each(|link| link.cut());
+    }
+
     /// Makes a connection, or says why it is too early to.
     fn want_link(self: &Arc<Self>, state: &mut State) -> Result<(), String> {
         let attempts = match &state.dial {
@@ -152,7 +156,7 @@ impl Lane {
         state.dial = match outcome {
             Ok(link) => {
                 if attempts > 0 {
-                    tracing::info!(endpoint = %self.address, "endpoint is reachable again");
+                    tracing::debug!(endpoint = %self.endpoint.address, lane = ?self.kind, "connected again");
                 }
                 state.links.push(link);
                 Dial::Idle
@@ -160,22 +164,31 @@ impl Lane {
             Err(why) => {
                 self.metrics.connect_failures.inc();
                 if attempts == 0 {
-                    tracing::warn!(endpoint = %self.address, error = why, "endpoint is not reachable");
+                    tracing::debug!(endpoint = %self.endpoint.address, lane = ?self.kind, error = why, "no connection");
                 }
                 let retry_at = Instant::now() + retry_delay(attempts);
-                Dial::Failed { attempts: attempts + 1, retry_at, why: format!("{}: {why}", self.address) }
+                Dial::Failed {
+                    attempts: attempts + 1,
+                    retry_at,
+                    why: format!("{}: {why}", self.endpoint.address),
+                }
             }
         };
         drop(state);
-        self.changed.notify_waiters();
+        self.changes.on_change();
     }
 
     async fn connect(&self) -> Result<Arc<Link>, String> {
         let parked =
-            self.dialer.dial(&self.address, Protocol::H2).await.map_err(|error| error.to_string())?;
+            self.dialer.dial(&self.endpoint, Protocol::H2).await.map_err(|error| error.to_string())?;
         let transport = parked.attach(self.metrics.traffic.clone()).map_err(|error| error.to_string())?;
-        let open =
-            Link::open(transport, &self.address, self.kind, self.metrics.clone(), self.changed.clone());
+        let open = Link::open(
+            transport,
+            &self.endpoint.address,
+            self.kind,
+            self.metrics.clone(),
+            self.changes.clone(),
+        );
         match tokio::time::timeout(self.dialer.timeout, open).await {
             Ok(opened) => opened.map_err(|error| format!("no HTTP/2 there: {error}")),
             Err(_elapsed) => Err(format!("no answer in HTTP/2 within {:?}", self.dialer.timeout)),

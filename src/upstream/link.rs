@@ -6,11 +6,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Ping, SendStream};
+use h2::{Ping, PingPong, SendStream};
 use http::Request;
 use http::request::Parts;
 use tokio::sync::Notify;
 
+use super::changes::Changes;
 use super::lane::LaneKind;
 use super::metrics::EndpointMetrics;
 use crate::net::address::Address;
@@ -24,21 +25,25 @@ pub(super) struct Link {
     ended: Arc<AtomicBool>,
     /// A call was turned away since the last stream ended.
     full: AtomicBool,
-    changed: Arc<Notify>,
+    changes: Changes,
+    cut: Arc<Notify>,
+    /// Nobody has it any longer: its end is no news.
+    abandoned: Arc<AtomicBool>,
+    pings: tokio::sync::Mutex<PingPong>,
     metrics: EndpointMetrics,
 }
 
 impl Link {
     /// Speaks HTTP/2 to `endpoint`: sends the preface, drives the connection from a task of its
     /// own, and waits for the answer to a PING: until then the peer may be something else than an
-    /// HTTP/2 server, or nobody at home behind an open port. `changed` is notified when the
+    /// HTTP/2 server, or nobody at home behind an open port. `changes` is told when the
     /// connection ends, and when a link that was full has room again.
     pub async fn open(
         transport: Transport,
         endpoint: &Address,
         kind: LaneKind,
         metrics: EndpointMetrics,
-        changed: Arc<Notify>,
+        changes: Changes,
     ) -> Result<Arc<Self>, h2::Error> {
         let (sender, mut connection) = Builder::new()
             .initial_window_size(kind.stream_window())
@@ -51,28 +56,53 @@ impl Link {
             .max_concurrent_reset_streams(RESET_STREAMS_MAX)
             .handshake(transport)
             .await?;
+        let pings = connection.ping_pong().expect("nobody else has taken it");
         let link = Arc::new(Self {
             sender: Mutex::new(sender),
+            pings: tokio::sync::Mutex::new(pings),
             active: AtomicUsize::new(0),
             active_max: CONNECTION_WINDOW as usize / kind.stream_window() as usize,
             ended: Arc::default(),
             full: AtomicBool::new(false),
-            changed: changed.clone(),
+            changes: changes.clone(),
+            cut: Arc::default(),
+            abandoned: Arc::default(),
             metrics: metrics.clone(),
         });
-        let mut pings = connection.ping_pong().expect("nobody else has taken it");
-        let (endpoint, ended) = (endpoint.clone(), link.ended.clone());
+        let (endpoint, ended, cut) = (endpoint.clone(), link.ended.clone(), link.cut.clone());
+        let abandoned = link.abandoned.clone();
         // Knows nothing of the link: a link that is dropped ends its connection.
         tokio::spawn(async move {
             metrics.connections.inc();
-            let outcome = connection.await;
+            let (outcome, by_itself) = tokio::select! {
+                outcome = connection => (outcome.err().map(|error| error.to_string()), true),
+                () = cut.notified() => (Some("the member has left rotation".to_owned()), false),
+            };
             metrics.connections.dec();
             ended.store(true, Ordering::Relaxed);
-            tracing::info!(%endpoint, lane = ?kind, error = ?outcome.err(), "connection to the cluster ended");
-            changed.notify_waiters();
+            tracing::debug!(%endpoint, lane = ?kind, ?outcome, "connection to the cluster ended");
+            if by_itself && !abandoned.load(Ordering::Relaxed) {
+                changes.on_lost();
+            } else {
+                changes.on_change();
+            }
         });
-        pings.ping(Ping::opaque()).await?;
+        link.ping().await?;
         Ok(link)
+    }
+
+    /// Ends when the peer has answered a PING: its process runs. etcd allows one now and then.
+    pub async fn ping(&self) -> Result<(), h2::Error> {
+        let mut pings = self.pings.lock().await;
+        // One may still be under way, whose caller has given up: its answer says as much.
+        let _pending = pings.send_ping(Ping::opaque());
+        std::future::poll_fn(|cx| pings.poll_pong(cx)).await.map(|_pong| ())
+    }
+
+    /// Ends the connection and every stream on it.
+    pub fn cut(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.cut.notify_one();
     }
 
     pub fn has_ended(&self) -> bool {
@@ -110,6 +140,12 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A stream whose headers are on their way.
 pub(super) struct Opened {
     pub response: ResponseFuture,
@@ -132,7 +168,7 @@ impl Drop for Lease {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.streams.dec();
         if self.0.full.swap(false, Ordering::Relaxed) {
-            self.0.changed.notify_waiters();
+            self.0.changes.on_change();
         }
     }
 }

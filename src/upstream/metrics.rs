@@ -64,6 +64,18 @@ impl Families {
         }
     }
 
+    /// Of an endpoint that is gone.
+    pub(super) fn remove(&self, endpoint: &str) {
+        let label = &[endpoint];
+        // Absent where another thread was faster.
+        let _absent = self.calls.remove_label_values(label);
+        let _absent = self.connect_failures.remove_label_values(label);
+        let _absent = self.connections.remove_label_values(label);
+        let _absent = self.received.remove_label_values(label);
+        let _absent = self.sent.remove_label_values(label);
+        let _absent = self.streams.remove_label_values(label);
+    }
+
     pub(super) fn on_failure(&self, reason: &str) {
         self.failures.with_label_values(&[reason]).inc();
     }
@@ -76,4 +88,11 @@ pub(super) struct EndpointMetrics {
     pub connections: IntGauge,
     pub streams: IntGauge,
     pub traffic: Traffic,
+}
+
+impl EndpointMetrics {
+    /// Counts for nobody.
+    pub fn detached() -> Self {
+        Families::new(&Metrics::new()).of("")
+    }
 }

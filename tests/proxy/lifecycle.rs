@@ -25,7 +25,7 @@ admin: {{url: 'http://{{admin}}'}}
 }
 
 /// A watch whose creation was confirmed.
-async fn watch(channel: &Channel, key: &'static str) -> Stream {
+pub(crate) async fn watch(channel: &Channel, key: &'static str) -> Stream {
     let mut stream =
         channel.stream("/etcdserverpb.Watch/Watch", HeaderMap::new()).await.expect("a stream opens");
     let create = pb::WatchCreateRequest { key: key.into(), ..Default::default() };

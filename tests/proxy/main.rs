@@ -6,9 +6,13 @@
 mod support;
 
 mod bad_input;
+mod cluster;
 mod differential;
+mod discovery;
 mod etcdctl;
+mod faults;
 mod head_of_line;
+mod health;
 mod http1;
 mod lifecycle;
 mod observability;

@@ -6,10 +6,14 @@ mod cancel;
 mod codes;
 mod endpoints;
 mod goaway;
+mod hedges;
 mod loops;
 mod midway;
+mod pair;
 mod passage;
 mod requests;
+mod retries;
+mod revisions;
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +36,26 @@ async fn in_front(upstream: &Upstream) -> (Sidecar, Channel) {
     (sidecar, channel)
 }
 
+/// The same in front of several, with more in its configuration.
+async fn in_front_of(upstreams: &[&Upstream], more: &str) -> (Sidecar, Channel) {
+    let urls: Vec<String> = upstreams.iter().map(|upstream| upstream.url()).collect();
+    let sidecar = configured(&urls, more);
+    let channel = Channel::connect(&sidecar.url()).await.expect("etcdlet accepts");
+    (sidecar, channel)
+}
+
+fn configured(endpoints: &[String], more: &str) -> Sidecar {
+    let endpoints = endpoints.join("', '");
+    Sidecar::with_config(&format!(
+        "
+listen: [{{url: 'http://{{listen}}'}}]
+upstream: {{endpoints: ['{endpoints}']}}
+admin: {{url: 'http://{{admin}}'}}
+{more}
+"
+    ))
+}
+
 async fn call(channel: &Channel, path: &str) -> Answer {
     channel.unary(path, HeaderMap::new(), b"\n\x01a").await
 }
@@ -46,6 +70,9 @@ fn lost(path: &str) -> Status {
         _ => unavailable("etcdlet: upstream connection lost"),
     }
 }
+
+/// Reads go on being asked for a moment only, so that it can be seen how they end.
+const SHORT: &str = "retry: {read-limit: 300ms}";
 
 /// Waits until `holds`, without holding up the connections that run on this thread.
 async fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use member::Etcd;
-pub(crate) use options::{Options, Tls};
+pub(crate) use options::{Host, Options, Tls};
 pub(crate) use release::installed_lines;
 
+mod change;
 mod cluster;
 mod member;
 mod options;

@@ -43,6 +43,24 @@ impl Process {
         }
     }
 
+    /// Freezes it, and waits until each of its threads stands still.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::STOP);
+        let deadline = Instant::now() + STOP_LIMIT;
+        while !self.stands_still() {
+            assert!(Instant::now() < deadline, "SIGSTOP does not stop: {}", self.report());
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a child has threads");
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok()).all(|stat| {
+            // The state is behind the name, which stands in parentheses.
+            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+        })
+    }
+
     /// The exit status, if the process has ended.
     pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
@@ -124,6 +142,7 @@ impl Drop for Process {
 }
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 const LOG_TAIL_LINES: usize = 30;
 /// `USER_HZ`, which Linux fixes at 100 for user space on every architecture that we build for.
 const TICKS_PER_SECOND: u64 = 100;

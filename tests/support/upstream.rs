@@ -1,12 +1,13 @@
 //! A member that does what a test tells it: HTTP/2 without TLS, each call answered by the test's own code.
 //!
-//! It runs on a thread of its own, so that a test that blocks does not hold it up.
+//! Probes of an etcdlet are no calls: it answers them by itself (see [`probe`]), and counts neither them nor their
+//! connections. It runs on a thread of its own, so that a test that blocks does not hold it up.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,14 +19,19 @@ use tokio::sync::{broadcast, oneshot};
 
 #[allow(unused_imports, reason = "every test binary uses its own part of the fixtures")]
 pub(crate) use call::{Answering, Call, answer_headers, status};
+use probe::Reply;
+#[allow(unused_imports, reason = "every test binary uses its own part of the fixtures")]
+pub(crate) use probe::Report;
 
 mod call;
+mod probe;
 
 /// A scripted member; its connections and calls end when it is dropped.
 pub(crate) struct Upstream {
     address: SocketAddr,
     orders: broadcast::Sender<Order>,
     counts: Arc<Counts>,
+    to_probes: Arc<Mutex<Reply>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,8 +75,10 @@ impl Upstream {
         let address = listener.local_addr().expect("a listener has an address");
         let handler: Handler = Arc::new(move |call| Box::pin(handler(call)));
         let (orders, counts) = (broadcast::channel(ORDER_QUEUE).0, Arc::new(Counts::default()));
+        let to_probes = Arc::<Mutex<Reply>>::default();
         let (stop, stopped) = oneshot::channel();
-        let accepting = accept(listener, handler, orders.clone(), counts.clone());
+        let service = Service { handler, counts: counts.clone(), to_probes: to_probes.clone() };
+        let accepting = accept(listener, service, orders.clone());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime starts").block_on(async {
@@ -80,7 +88,7 @@ impl Upstream {
                 }
             });
         });
-        Self { address, orders, counts, stop: Some(stop), thread: Some(thread) }
+        Self { address, orders, counts, to_probes, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -91,7 +99,7 @@ impl Upstream {
         format!("http://{}", self.address)
     }
 
-    /// Connections that it has accepted so far.
+    /// Connections for calls that it has accepted so far.
     pub(crate) fn connections_accepted(&self) -> usize {
         self.counts.accepted.load(Ordering::SeqCst)
     }
@@ -103,6 +111,21 @@ impl Upstream {
     /// Calls that reached it so far.
     pub(crate) fn calls(&self) -> usize {
         self.counts.calls.load(Ordering::SeqCst)
+    }
+
+    /// From now on it tells probes this about itself. Before, it answers as a member does that demands to know who
+    /// asks: it lives, and nothing else is known of it.
+    pub(crate) fn report(&self, report: Report) {
+        self.reply_to_probes(Reply::Report(report));
+    }
+
+    /// From now on no probe gets an answer, as from a member that is frozen.
+    pub(crate) fn ignore_probes(&self) {
+        self.reply_to_probes(Reply::Silence);
+    }
+
+    fn reply_to_probes(&self, reply: Reply) {
+        *self.to_probes.lock().expect("nothing panics under this lock") = reply;
     }
 
     /// Cuts every open connection without a word; new ones are accepted.
@@ -134,27 +157,23 @@ impl Drop for Upstream {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+#[derive(Clone)]
+struct Service {
     handler: Handler,
-    orders: broadcast::Sender<Order>,
     counts: Arc<Counts>,
-) {
+    to_probes: Arc<Mutex<Reply>>,
+}
+
+async fn accept(listener: TcpListener, service: Service, orders: broadcast::Sender<Order>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener can be registered");
     loop {
         // Errors of accepting are those of one connection.
         let Ok((socket, _)) = listener.accept().await else { continue };
-        counts.accepted.fetch_add(1, Ordering::SeqCst);
-        let (handler, counts, orders) = (handler.clone(), counts.clone(), orders.subscribe());
-        tokio::spawn(async move {
-            counts.open.fetch_add(1, Ordering::SeqCst);
-            serve(socket, handler, orders, &counts).await;
-            counts.open.fetch_sub(1, Ordering::SeqCst);
-        });
+        tokio::spawn(serve(socket, service.clone(), orders.subscribe()));
     }
 }
 
-async fn serve(socket: TcpStream, handler: Handler, mut orders: broadcast::Receiver<Order>, counts: &Counts) {
+async fn serve(socket: TcpStream, service: Service, mut orders: broadcast::Receiver<Order>) {
     drop(socket.set_nodelay(true));
     let handshake = server::Builder::new()
         .initial_window_size(REQUEST_WINDOW)
@@ -164,18 +183,79 @@ async fn serve(socket: TcpStream, handler: Handler, mut orders: broadcast::Recei
         .max_local_error_reset_streams(None)
         .handshake::<_, Bytes>(socket);
     let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else { return };
+    let Service { handler, counts, to_probes } = service;
+    let mut use_of_it = Use::Unknown;
+    let mut undecided = pin!(tokio::time::sleep(PROBE_PAUSE));
     loop {
         tokio::select! {
             accepted = connection.accept() => {
                 let Some(Ok((request, respond))) = accepted else { return };
+                let call = Call { request, respond };
+                if probe::is_probe(&call) {
+                    use_of_it = use_of_it.probed();
+                    let reply = to_probes.lock().expect("nothing panics under this lock").clone();
+                    tokio::spawn(probe::answer(call, reply));
+                    continue;
+                }
+                use_of_it = use_of_it.called(&counts);
                 counts.calls.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(handler(Call { request, respond }));
+                tokio::spawn(handler(call));
+            }
+            () = &mut undecided, if matches!(use_of_it, Use::Unknown) => {
+                use_of_it = Use::Idle(Counted::new(&counts));
             }
             order = orders.recv() => match order {
                 Ok(order) if obey(&mut connection, order) => {}
                 _ => return,
             }
         }
+    }
+}
+
+/// What a connection is for, as far as it is known. A prober asks as soon as it is connected.
+enum Use {
+    Calls(Counted),
+    /// No probe came in time: it waits for calls.
+    Idle(Counted),
+    Probes,
+    Unknown,
+}
+
+impl Use {
+    fn called(self, counts: &Arc<Counts>) -> Self {
+        match self {
+            Self::Calls(counted) | Self::Idle(counted) => Self::Calls(counted),
+            Self::Probes | Self::Unknown => Self::Calls(Counted::new(counts)),
+        }
+    }
+
+    fn probed(self) -> Self {
+        match self {
+            Self::Calls(counted) => Self::Calls(counted),
+            Self::Idle(counted) => {
+                // It was slow to ask.
+                counted.0.accepted.fetch_sub(1, Ordering::SeqCst);
+                Self::Probes
+            }
+            Self::Probes | Self::Unknown => Self::Probes,
+        }
+    }
+}
+
+/// One connection for calls, in the counts.
+struct Counted(Arc<Counts>);
+
+impl Counted {
+    fn new(counts: &Arc<Counts>) -> Self {
+        counts.accepted.fetch_add(1, Ordering::SeqCst);
+        counts.open.fetch_add(1, Ordering::SeqCst);
+        Self(counts.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -191,5 +271,7 @@ fn obey(connection: &mut Connection<TcpStream, Bytes>, order: Order) -> bool {
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const ORDER_QUEUE: usize = 16;
+/// Far longer than a prober takes from its greeting to its question.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
 /// What requests may send ahead, as generous as etcd is.
 const REQUEST_WINDOW: u32 = 1 << 20;

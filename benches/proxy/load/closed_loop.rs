@@ -15,6 +15,7 @@ use crate::workload::Workload;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) method: Method,
+    /// To each address.
     pub(crate) connections: usize,
     pub(crate) in_flight_per_connection: usize,
     /// Calls in one turn of a contender, all connections together.
@@ -29,7 +30,8 @@ pub(crate) struct Plan {
 pub(crate) struct Pool {
     /// Held because dropping one closes it.
     _connections: Vec<Connection>,
-    callers: Vec<Caller>,
+    /// Of each slot, one for each address.
+    callers: Vec<Vec<Caller>>,
     bodies: Arc<[Bytes]>,
     reply_bytes_min: usize,
 }
@@ -45,14 +47,18 @@ pub(crate) struct Tally {
 }
 
 impl Pool {
-    pub(crate) async fn open(address: SocketAddr, plan: &Plan) -> std::io::Result<Self> {
+    /// With several addresses, each call goes to the next one, as etcd's own client does it.
+    pub(crate) async fn open(addresses: &[SocketAddr], plan: &Plan) -> std::io::Result<Self> {
         let mut connections = Vec::new();
         let mut callers = Vec::new();
         for _ in 0..plan.connections {
-            let connection = Connection::open(address).await.map_err(std::io::Error::other)?;
-            let caller = connection.caller(plan.method);
-            callers.extend(std::iter::repeat_n(caller, plan.in_flight_per_connection));
-            connections.push(connection);
+            let mut slot = Vec::new();
+            for address in addresses {
+                let connection = Connection::open(*address).await.map_err(std::io::Error::other)?;
+                slot.push(connection.caller(plan.method));
+                connections.push(connection);
+            }
+            callers.extend(std::iter::repeat_n(slot, plan.in_flight_per_connection));
         }
         Ok(Self {
             _connections: connections,
@@ -66,10 +72,10 @@ impl Pool {
         let next = Arc::new(AtomicU64::new(0));
         let mut loops = JoinSet::new();
         let start = Instant::now();
-        for caller in &self.callers {
-            let (caller, next, bodies) = (caller.clone(), Arc::clone(&next), Arc::clone(&self.bodies));
+        for slot in &self.callers {
+            let (slot, next, bodies) = (slot.clone(), Arc::clone(&next), Arc::clone(&self.bodies));
             let reply_bytes_min = self.reply_bytes_min;
-            loops.spawn(async move { call_until(caller, calls, &next, &bodies, reply_bytes_min).await });
+            loops.spawn(async move { call_until(slot, calls, &next, &bodies, reply_bytes_min).await });
         }
         let mut tally = Tally::default();
         for part in loops.join_all().await {
@@ -122,7 +128,7 @@ impl Tally {
 
 /// Numbers are claimed from `next`, so that a slow connection makes fewer calls instead of a long tail.
 async fn call_until(
-    mut caller: Caller,
+    mut slot: Vec<Caller>,
     calls: u64,
     next: &AtomicU64,
     bodies: &[Bytes],
@@ -135,8 +141,9 @@ async fn call_until(
             return tally;
         }
         let body = bodies[number as usize % bodies.len()].clone();
+        let turn = number as usize % slot.len();
         let start = Instant::now();
-        let outcome = caller.unary(body, reply_bytes_min).await;
+        let outcome = slot[turn].unary(body, reply_bytes_min).await;
         tally.calls += 1;
         tally.latencies.push(start.elapsed());
         if let Err(error) = outcome {

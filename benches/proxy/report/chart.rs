@@ -83,7 +83,7 @@ fn bars(workload: Workload, results: &Results) -> Vec<Bar> {
         let summary = results.summary(workload, metric, contender);
         summary.map_or_else(String::new, |summary| show(summary.median))
     };
-    let contenders = results.contenders.iter().copied();
+    let contenders = results.contenders_of(workload).into_iter();
     match workload {
         Workload::Get | Workload::Put | Workload::Range => contenders
             .map(|contender| {
@@ -99,6 +99,17 @@ fn bars(workload: Workload, results: &Results) -> Vec<Bar> {
                 let note = format!("p50 {}", median(Metric::P50Us, contender, latency));
                 bar(Metric::P50AddedUs, contender, contender.to_string(), note)
             })
+            .collect(),
+        Workload::ClusterGet | Workload::ClusterPut => contenders
+            .map(|contender| {
+                let rate = median(Metric::CallsPerSecond, contender, short);
+                let p99 = median(Metric::P99Us, contender, latency);
+                let note = format!("{rate} calls/s, p99 {p99}");
+                bar(Metric::P50Us, contender, contender.to_string(), note)
+            })
+            .collect(),
+        Workload::ClusterGetSerial | Workload::ClusterPutSerial => contenders
+            .map(|contender| bar(Metric::P50Us, contender, contender.to_string(), String::new()))
             .collect(),
         Workload::Memory => contenders
             .filter(|contender| *contender != Contender::Direct)
@@ -121,6 +132,10 @@ fn subject(workload: Workload) -> &'static str {
     match workload {
         Workload::Get | Workload::Put | Workload::Range => "CPU of the proxy per call, µs (less is better)",
         Workload::GetSerial | Workload::PutSerial => "median latency added to direct, µs (less is better)",
+        Workload::ClusterGet
+        | Workload::ClusterPut
+        | Workload::ClusterGetSerial
+        | Workload::ClusterPutSerial => "median latency, µs (less is better)",
         Workload::Memory => "resident memory, MiB (less is better)",
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn render(header: &Header, options: &Options, results: &Results) -> S
     });
     let mut text = format!("{run}\n");
     for &workload in &results.workloads {
-        for &contender in &results.contenders {
+        for contender in results.contenders_of(workload) {
             let metrics: Map<String, Value> = Metric::ALL
                 .into_iter()
                 .filter_map(|metric| {
@@ -37,9 +37,6 @@ pub(crate) fn render(header: &Header, options: &Options, results: &Results) -> S
                     Some((metric.key().to_owned(), figures))
                 })
                 .collect();
-            if metrics.is_empty() {
-                continue;
-            }
             let line = json!({
                 "kind": "result",
                 "workload": workload.name(),

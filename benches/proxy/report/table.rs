@@ -34,18 +34,25 @@ pub(crate) fn render(options: &Options, results: &Results) -> String {
 }
 
 fn rows(workload: Workload, results: &Results) -> Vec<Vec<String>> {
-    let ratios: Vec<Contender> = [Contender::HaproxyH2, Contender::GrpcProxy]
-        .into_iter()
-        .filter(|other| results.contenders.contains(other))
-        .filter(|_| results.contenders.contains(&Contender::Etcdlet))
+    let contenders = results.contenders_of(workload);
+    // A client of several members could do without a proxy, and must not be better off.
+    let rivals: &[Contender] = match workload.members() {
+        1 => &[Contender::HaproxyH2, Contender::GrpcProxy],
+        _ => &[Contender::Direct, Contender::HaproxyH2],
+    };
+    let ratios: Vec<Contender> = rivals
+        .iter()
+        .copied()
+        .filter(|other| contenders.contains(other))
+        .filter(|_| contenders.contains(&Contender::Etcdlet))
         .collect();
     let mut head = vec![String::new()];
-    head.extend(results.contenders.iter().map(ToString::to_string));
+    head.extend(contenders.iter().map(ToString::to_string));
     head.extend(ratios.iter().map(|other| format!("etcdlet/{other}")));
     let mut rows = vec![head];
     for metric in Metric::ALL {
         let cells: Vec<String> =
-            results.contenders.iter().map(|&contender| cell(workload, metric, contender, results)).collect();
+            contenders.iter().map(|&contender| cell(workload, metric, contender, results)).collect();
         if cells.iter().all(|cell| cell == NOTHING) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Endpoints take turns.
+//! Members that are alike get about as many calls. Each call goes to the better one of two that chance draws.
 
 use std::time::Duration;
 
@@ -11,25 +11,23 @@ use crate::support::sidecar::Sidecar;
 use crate::support::upstream::{Call, Upstream};
 
 #[tokio::test]
-async fn calls_are_spread_evenly_over_three_endpoints() {
-    let (members, _sidecar, channel) = three().await;
-    for round in 0..300 {
+async fn three_members_that_are_alike_get_fair_shares_of_the_calls() {
+    let (members, sidecar, channel) = three().await;
+    for round in 0..900 {
         let path = if round % 2 == 0 { PUT } else { RANGE };
         assert_eq!(call(&channel, path).await.status().code, Some(0));
     }
-    let counts: Vec<usize> = members.iter().map(Upstream::calls).collect();
-    assert_eq!(counts.iter().sum::<usize>(), 301);
-    assert!(counts.iter().all(|count| (97..=104).contains(count)), "{counts:?}");
+    assert_fair(&sidecar, &members, 901);
 }
 
 #[tokio::test]
-async fn calls_of_many_clients_at_once_are_spread_evenly_too() {
+async fn calls_of_many_clients_at_once_are_shared_fairly_too() {
     let (members, sidecar, _channel) = three().await;
     let mut clients = Vec::new();
     for _ in 0..10 {
         let channel = Channel::connect(&sidecar.url()).await.unwrap();
         clients.push(tokio::spawn(async move {
-            for _ in 0..30 {
+            for _ in 0..90 {
                 assert_eq!(call(&channel, PUT).await.status().code, Some(0));
             }
         }));
@@ -37,13 +35,23 @@ async fn calls_of_many_clients_at_once_are_spread_evenly_too() {
     for client in clients {
         client.await.unwrap();
     }
+    assert_fair(&sidecar, &members, 901);
+}
+
+/// That each got a fifth at least.
+fn assert_fair(sidecar: &Sidecar, members: &[Upstream], calls: usize) {
     let counts: Vec<usize> = members.iter().map(Upstream::calls).collect();
-    assert!(counts.iter().all(|count| (85..=115).contains(count)), "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), calls);
+    assert!(
+        counts.iter().all(|count| *count >= calls / 5),
+        "{counts:?}: {}",
+        sidecar.admin_get("/cluster").1
+    );
 }
 
 /// Every client of Kubernetes lists and then watches, so that the two alternate.
 #[tokio::test]
-async fn watches_are_spread_evenly_whatever_comes_between_them() {
+async fn new_watches_go_where_there_are_fewer_whatever_comes_between_them() {
     for between in [0, 1, 2, 5] {
         let (members, sidecar, channel) = three().await;
         // The first one makes etcdlet connect for watches too, and goes to whom it reaches first.
@@ -52,7 +60,7 @@ async fn watches_are_spread_evenly_whatever_comes_between_them() {
             members.iter().all(|member| member.connections_open() > 1)
         })
         .await;
-        for _ in 0..12 {
+        for _ in 0..29 {
             for _ in 0..between {
                 assert_eq!(call(&channel, RANGE).await.status().code, Some(0));
             }
@@ -63,10 +71,7 @@ async fn watches_are_spread_evenly_whatever_comes_between_them() {
             value(&metrics, &format!("etcdlet_upstream_streams{{endpoint=\"{}\"}}", member.url()))
         };
         let counts: Vec<f64> = members.iter().map(open).collect();
-        assert!(
-            counts.iter().all(|count| (3.0..=6.0).contains(count)),
-            "{between} calls between: {counts:?}"
-        );
+        assert!(counts.iter().all(|count| *count >= 6.0), "{between} calls between: {counts:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use super::{PUT, RANGE, WATCH, call, in_front};
+use super::{PUT, RANGE, SHORT, WATCH, call, in_front, in_front_of};
 use crate::support::grpc::{End, Status, frame, metadata};
 use crate::support::upstream::{Call, Upstream};
 
@@ -17,17 +17,21 @@ async fn cancelled_and_deadline_exceeded_become_unavailable_while_the_client_wai
     for code in [CANCELLED, DEADLINE_EXCEEDED] {
         for trailers_only in [true, false] {
             let upstream = Upstream::start(move |call| answer(call, code, trailers_only));
-            let (_sidecar, channel) = in_front(&upstream).await;
+            let (_sidecar, channel) = in_front_of(&[&upstream], SHORT).await;
             for timeout in [None, Some("20S")] {
                 let metadata =
                     timeout.map_or_else(HeaderMap::new, |timeout| metadata(&[("grpc-timeout", timeout)]));
                 for path in [PUT, RANGE, WATCH] {
+                    let before = upstream.calls();
                     let answer = channel.unary(path, metadata.clone(), b"").await;
                     let status = answer.status();
                     assert_eq!(status.code, Some(14), "{path} {code} {timeout:?}: {status:?}");
                     assert!(status.message.starts_with("etcdlet: "), "{status:?}");
                     assert!(status.message.ends_with("the member's text"), "{status:?}");
                     assert_eq!(answer.is_trailers_only(), trailers_only);
+                    if path == PUT {
+                        assert_eq!(upstream.calls() - before, 1, "{path} was sent again");
+                    }
                 }
             }
         }

@@ -85,12 +85,18 @@ async fn assert_refused(sidecar: &Sidecar) {
     assert!(answer.text().contains("loop"), "{}", answer.text());
 }
 
+/// Calls that came from clients. The two probe each other by Status, at a pace of their own.
 fn all_calls(sidecar: &Sidecar) -> f64 {
     let metrics = sidecar.metrics();
     let series = metrics.lines().filter_map(|line| line.strip_prefix("etcdlet_rpc_total")?.split_once(' '));
-    let calls = series.map(|(labels, _)| value(&metrics, &format!("etcdlet_rpc_total{labels}"))).sum();
-    assert!(calls > 0.0, "{metrics}");
-    calls
+    let (probes, calls): (Vec<_>, Vec<_>) =
+        series.partition(|(labels, _)| labels.contains("Maintenance/Status"));
+    let sum = |series: &[(&str, &str)]| {
+        series.iter().map(|(labels, _)| value(&metrics, &format!("etcdlet_rpc_total{labels}"))).sum::<f64>()
+    };
+    assert!(sum(&calls) > 0.0, "{metrics}");
+    assert!(sum(&probes) <= 20.0, "a storm of probes:\n{metrics}");
+    sum(&calls)
 }
 
 /// Something that etcdlet cannot see through, such as a load balancer: the address of one thing, the answers of

@@ -5,15 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use http::HeaderMap;
+use tokio::sync::mpsc;
 
-use super::{PUT, RANGE, SNAPSHOT, WATCH, in_front, lost};
+use super::{PUT, RANGE, SNAPSHOT, WATCH, in_front_of, lost};
 use crate::support::etcd::Etcd;
-use crate::support::grpc::{Answer, Channel, End, Event, PATIENCE, frame};
+use crate::support::grpc::{Answer, Channel, End, Event, PATIENCE, Stream, frame};
 use crate::support::sidecar::Sidecar;
 use crate::support::upstream::{Answering, Call, Upstream};
 
 #[tokio::test]
-async fn a_reset_inside_an_answer_becomes_trailers() {
+async fn a_reset_inside_an_answer_becomes_a_status() {
     for reason in [
         Reason::NO_ERROR,
         Reason::PROTOCOL_ERROR,
@@ -22,76 +23,135 @@ async fn a_reset_inside_an_answer_becomes_trailers() {
         Reason::CANCEL,
         Reason::ENHANCE_YOUR_CALM,
     ] {
-        for count in [0, 1, 3] {
-            broken_after(count, move |answering: Answering, _: &Upstream| answering.reset(reason)).await;
-        }
+        broken(&[0, 1, 3], move |answering: Answering, _: &Upstream| answering.reset(reason)).await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_inside_an_answer_becomes_trailers() {
-    for count in [0, 2] {
-        broken_after(count, |_, upstream| upstream.kill_connections()).await;
-        broken_after(count, |_, upstream| upstream.abort_connections(Reason::INTERNAL_ERROR)).await;
-        broken_after(count, |_, upstream| upstream.abort_connections(Reason::NO_ERROR)).await;
-    }
+async fn a_connection_that_breaks_inside_an_answer_becomes_a_status() {
+    broken(&[0, 2], |_, upstream| upstream.kill_connections()).await;
+    broken(&[0, 2], |_, upstream| upstream.abort_connections(Reason::INTERNAL_ERROR)).await;
+    broken(&[0, 2], |_, upstream| upstream.abort_connections(Reason::NO_ERROR)).await;
 }
 
 #[tokio::test]
 async fn an_answer_without_trailers_gets_some() {
-    broken_after(1, |answering, _| answering.finish_bare()).await;
+    broken(&[1], |answering, _| answering.finish_bare()).await;
 }
 
 #[tokio::test]
 async fn a_message_that_breaks_off_is_followed_by_trailers() {
-    broken_after(1, |mut answering, upstream| {
+    let fault = |mut answering: Answering, upstream: &Upstream| {
         answering.send(Bytes::from_static(b"\0\0\0\0\x09half"));
         // Not at once, or the bytes would be thrown away with the connection.
         std::thread::sleep(Duration::from_millis(50));
         upstream.kill_connections();
-    })
-    .await;
+    };
+    stream_broken_after(1, fault).await;
+    large_answer_broken(fault).await;
 }
 
-/// Every kind of call gets headers and `count` messages, then `fault` happens; every client sees all messages and
-/// then a status.
-async fn broken_after(count: usize, fault: impl Fn(Answering, &Upstream)) {
-    let (sender, mut answerings) = tokio::sync::mpsc::channel(1);
-    let upstream = Upstream::start(move |mut call: Call| {
-        let sender = sender.clone();
-        async move {
-            let mut answering = call.begin().expect("the call is alive");
-            for number in 0..count {
-                answering.send(frame(0, format!("message {number}").as_bytes()));
-            }
-            drop(sender.send(answering).await);
-            std::future::pending::<()>().await;
-            drop(call);
+/// The same fault inside answers of every kind.
+async fn broken(counts: &[usize], fault: impl Fn(Answering, &Upstream)) {
+    for count in counts {
+        stream_broken_after(*count, &fault).await;
+    }
+    large_answer_broken(&fault).await;
+    unary_broken(Bytes::new(), &fault).await;
+    unary_broken(frame(0, b"message"), &fault).await;
+}
+
+/// The client of a stream sees its headers, then `count` messages, and after `fault` a status in trailers.
+async fn stream_broken_after(count: usize, fault: impl Fn(Answering, &Upstream)) {
+    let messages: Vec<Bytes> = (0..count).map(|number| format!("message {number}").into()).collect();
+    let mut scene = Scene::start(messages.iter().map(|message| frame(0, message)).collect()).await;
+    for path in [SNAPSHOT, WATCH] {
+        let mut stream = scene.open(path).await;
+        stream.headers(PATIENCE).await.expect("headers come before anything fails");
+        for message in &messages {
+            let Event::Message(received) = stream.next(PATIENCE).await else {
+                panic!("{path}: a message is lost")
+            };
+            assert_eq!(received.bytes, message, "{path}");
         }
-    });
-    let (_sidecar, channel) = in_front(&upstream).await;
-    for path in [PUT, RANGE, SNAPSHOT, WATCH] {
-        let mut stream = channel.stream(path, HeaderMap::new()).await.expect("a stream opens");
+        fault(scene.answering().await, &scene.upstream);
+        let answer = stream.answer(PATIENCE).await;
+        assert!(matches!(answer.end, End::Trailers(_)), "{path} after {count}: {answer:?}");
+        assert_eq!(answer.status(), lost(path), "after {count} messages");
+    }
+}
+
+/// A unary answer whose first frame is not all of its message streams, so that it ends as a stream does.
+async fn large_answer_broken(fault: impl Fn(Answering, &Upstream)) {
+    let begin = Bytes::from_static(b"\0\0\x10\0\0a megabyte begins");
+    let mut scene = Scene::start(vec![begin.clone()]).await;
+    for path in [PUT, RANGE] {
+        let mut stream = scene.open(path).await;
+        stream.headers(PATIENCE).await.expect("headers come before anything fails");
+        fault(scene.answering().await, &scene.upstream);
+        let answer = stream.answer(PATIENCE).await;
+        assert!(matches!(answer.end, End::Trailers(_)), "{path}: {answer:?}");
+        assert_eq!(answer.status(), lost(path));
+        assert_eq!(answer.messages.len(), 0);
+    }
+    assert_eq!(scene.upstream.calls(), 2, "a call was sent again whose client had seen its beginning");
+}
+
+/// The client of a small unary answer sees nothing of it before it is whole, so that the status may be all there is.
+async fn unary_broken(sent: Bytes, fault: impl Fn(Answering, &Upstream)) {
+    let mut scene = Scene::start(vec![sent]).await;
+    for path in [PUT, RANGE] {
+        let mut stream = scene.open(path).await;
+        let answering = scene.answering().await;
+        assert!(
+            stream.headers(Duration::from_millis(20)).await.is_none(),
+            "{path}: headers of half an answer"
+        );
+        fault(answering, &scene.upstream);
+        let answer = stream.answer(PATIENCE).await;
+        assert_eq!((answer.status(), answer.is_trailers_only()), (lost(path), true), "{answer:?}");
+    }
+}
+
+/// A member that begins every answer in the same way, and a sidecar that asks for nothing twice.
+struct Scene {
+    upstream: Upstream,
+    answerings: mpsc::Receiver<Answering>,
+    channel: Channel,
+    _sidecar: Sidecar,
+}
+
+impl Scene {
+    async fn start(begin: Vec<Bytes>) -> Self {
+        let (sender, answerings) = mpsc::channel(1);
+        let upstream = Upstream::start(move |mut call: Call| {
+            let (sender, begin) = (sender.clone(), begin.clone());
+            async move {
+                let mut answering = call.begin().expect("the call is alive");
+                for bytes in begin.into_iter().filter(|bytes| !bytes.is_empty()) {
+                    answering.send(bytes);
+                }
+                drop(sender.send(answering).await);
+                std::future::pending::<()>().await;
+                drop(call);
+            }
+        });
+        let (sidecar, channel) = in_front_of(&[&upstream], "retry: {read-limit: 0s}").await;
+        Self { upstream, answerings, channel, _sidecar: sidecar }
+    }
+
+    async fn open(&self, path: &str) -> Stream {
+        let mut stream = self.channel.stream(path, HeaderMap::new()).await.expect("a stream opens");
         stream.send(b"request");
         if path != WATCH {
             stream.half_close();
         }
-        stream.headers(PATIENCE).await.expect("headers come before anything fails");
-        let mut messages = Vec::new();
-        for _ in 0..count {
-            let Event::Message(message) = stream.next(PATIENCE).await else {
-                panic!("{path}: a message is lost")
-            };
-            messages.push(message.bytes);
-        }
-        fault(answerings.recv().await.expect("the call has arrived"), &upstream);
-        let answer = stream.answer(PATIENCE).await;
-        assert!(matches!(answer.end, End::Trailers(_)), "{path} after {count}: {answer:?}");
-        assert_eq!(answer.status(), lost(path), "after {count} messages");
-        assert_eq!(
-            messages.last().map(|bytes| bytes.to_vec()),
-            count.checked_sub(1).map(|last| format!("message {last}").into_bytes())
-        );
+        stream
+    }
+
+    /// The answer that has begun.
+    async fn answering(&mut self) -> Answering {
+        self.answerings.recv().await.expect("the call has arrived")
     }
 }
 

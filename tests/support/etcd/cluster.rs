@@ -42,6 +42,11 @@ impl Cluster {
         panic!("the cluster has no leader");
     }
 
+    /// The place in `members` of the one that runs and has this id, as the headers of its answers tell it.
+    pub(crate) fn place_of(&mut self, id: u64) -> Option<usize> {
+        self.members.iter_mut().position(|member| member.status().is_some_and(|(own, ..)| own == id))
+    }
+
     pub(crate) fn wait_healthy(&mut self) {
         if let Err(report) = self.try_wait_healthy() {
             panic!("{report}");

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::options::Options;
+use super::options::{Host, Options};
 use super::release::Release;
 use super::{HEALTHY_LIMIT, POLL_INTERVAL};
 use crate::support::http;
+use crate::support::netns;
 use crate::support::ports::free_port;
 use crate::support::process::{Process, Signal};
 
@@ -20,7 +21,7 @@ use crate::support::process::{Process, Signal};
 pub(crate) struct Etcd {
     // Dropped first: the process must be gone before its directory is.
     process: Process,
-    member: Member,
+    pub(super) member: Member,
 }
 
 /// What a member keeps over a restart.
@@ -48,6 +49,10 @@ impl Etcd {
         self.member.release.version()
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.member.name
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         self.member.client_url()
     }
@@ -70,6 +75,14 @@ impl Etcd {
 
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// What it tells Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        match http::get(self.addr(), "/metrics", METRICS_LIMIT) {
+            Ok((200, body)) => body,
+            other => panic!("metrics of {}: {other:?}", self.name()),
+        }
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -117,9 +130,9 @@ impl Etcd {
         );
     }
 
-    /// Keeps its sockets open and answers nothing, until `thaw`.
+    /// Keeps its sockets open and answers nothing, until `thaw`; returns when it stands still.
     pub(crate) fn freeze(&mut self) {
-        self.process.signal(Signal::STOP);
+        self.process.stop();
     }
 
     pub(crate) fn thaw(&mut self) {
@@ -136,6 +149,12 @@ impl Etcd {
     pub(crate) fn respawn(&mut self) {
         self.process.kill();
         self.process = Process::spawn(self.member.command(), &self.member.log());
+    }
+
+    /// Starts it again as another release, on the same data.
+    pub(crate) fn restart_as(&mut self, version: &str) {
+        self.member.release = Release::find(Some(version));
+        self.restart();
     }
 
     pub(crate) fn wait_healthy(&mut self) {
@@ -191,6 +210,16 @@ impl Etcd {
 
     /// Its member id, the id of who it takes for the leader, and its term.
     pub(super) fn status(&mut self) -> Option<(u64, u64, u64)> {
+        let status = self.status_json()?;
+        Some((
+            status.get("header")?.get("member_id")?.as_u64()?,
+            status.get("leader")?.as_u64()?,
+            status.get("raftTerm")?.as_u64()?,
+        ))
+    }
+
+    /// All that it says of itself.
+    pub(super) fn status_json(&mut self) -> Option<serde_json::Value> {
         if !self.is_running() {
             return None;
         }
@@ -199,17 +228,25 @@ impl Etcd {
             .args(["--command-timeout=1s", "endpoint", "status", "--write-out=json"])
             .output()
             .ok()?;
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-        let status = status.get(0)?.get("Status")?;
-        Some((
-            status.get("header")?.get("member_id")?.as_u64()?,
-            status.get("leader")?.as_u64()?,
-            status.get("raftTerm")?.as_u64()?,
-        ))
+        let mut status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        Some(status.get_mut(0)?.get_mut("Status")?.take())
     }
 }
 
 impl Member {
+    pub(super) fn new(
+        name: String,
+        ports: Ports,
+        initial_cluster: &str,
+        release: &Release,
+        options: Options,
+    ) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("etcd-").tempdir().expect("a temporary directory can be made");
+        let (release, initial_cluster) = (release.clone(), initial_cluster.to_owned());
+        Self { name, release, options, ports, initial_cluster, directory }
+    }
+
     fn command(&self) -> Command {
         let Self { name, release, options, ports, initial_cluster, directory: _ } = self;
         let mut command = release.program("etcd");
@@ -239,7 +276,10 @@ impl Member {
         }
         command.args(&options.flags);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
-        command
+        match &ports.host.namespace {
+            None => command,
+            Some(namespace) => netns::inside(namespace, &command),
+        }
     }
 
     fn client_url(&self) -> String {
@@ -256,24 +296,27 @@ impl Member {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ports {
+    host: Host,
     client: u16,
     peer: u16,
 }
 
 impl Ports {
-    pub(super) fn free() -> Self {
-        Self { client: free_port(), peer: free_port() }
+    pub(super) fn free(host: Option<Host>) -> Self {
+        let host = host.unwrap_or(Host { address: Ipv4Addr::LOCALHOST, namespace: None });
+        Self { host, client: free_port(), peer: free_port() }
     }
 
-    fn client_addr(self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.client).into()
+    fn client_addr(&self) -> SocketAddr {
+        (self.host.address, self.client).into()
     }
 
-    pub(super) fn peer_url(self) -> String {
-        format!("http://127.0.0.1:{}", self.peer)
+    pub(super) fn peer_url(&self) -> String {
+        format!("http://{}:{}", self.host.address, self.peer)
     }
 }
 
 const HEALTH_REPLY_LIMIT: Duration = Duration::from_secs(2);
+const METRICS_LIMIT: Duration = Duration::from_secs(10);

@@ -1,9 +1,11 @@
 //! How members are started.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use super::Cluster;
 use super::member::{Etcd, Member, Ports};
-use super::{Cluster, release::Release};
+use super::release::Release;
 use crate::support::ports::{PORT_ATTEMPTS, PORT_LOST};
 
 /// How members are started; what is not said is etcd's own default.
@@ -14,6 +16,15 @@ pub(crate) struct Options {
     pub(super) fsync: bool,
     pub(super) flags: Vec<String>,
     pub(super) env: Vec<(String, String)>,
+    hosts: Vec<Host>,
+}
+
+/// Where a member runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) address: Ipv4Addr,
+    /// The network namespace that has the address; the test's own when there is none.
+    pub(crate) namespace: Option<String>,
 }
 
 /// TLS towards clients; between the members there is none.
@@ -59,6 +70,12 @@ impl Options {
         self
     }
 
+    /// Where each member runs, on a loopback address of this machine otherwise.
+    pub(crate) fn hosts(mut self, hosts: Vec<Host>) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
     pub(crate) fn start(self) -> Etcd {
         self.start_cluster(1).members.remove(0)
     }
@@ -66,7 +83,8 @@ impl Options {
     pub(crate) fn start_cluster(self, size: usize) -> Cluster {
         let release = Release::find(self.version.as_deref());
         for _ in 0..PORT_ATTEMPTS {
-            let ports: Vec<Ports> = (0..size).map(|_| Ports::free()).collect();
+            let ports: Vec<Ports> =
+                (0..size).map(|index| Ports::free(self.hosts.get(index).cloned())).collect();
             let initial_cluster = ports
                 .iter()
                 .enumerate()
@@ -77,17 +95,8 @@ impl Options {
                 .into_iter()
                 .enumerate()
                 .map(|(index, ports)| {
-                    Etcd::spawn(Member {
-                        name: format!("m{index}"),
-                        release: release.clone(),
-                        options: self.clone(),
-                        ports,
-                        initial_cluster: initial_cluster.clone(),
-                        directory: tempfile::Builder::new()
-                            .prefix("etcd-")
-                            .tempdir()
-                            .expect("a temporary directory can be made"),
-                    })
+                    let name = format!("m{index}");
+                    Etcd::spawn(Member::new(name, ports, &initial_cluster, &release, self.clone()))
                 })
                 .collect();
             let mut cluster = Cluster { members };

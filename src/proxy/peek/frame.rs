@@ -1,0 +1,29 @@
+//! gRPC's frame around a message: a flag for its compression and four bytes of its length.
+
+/// The message of a request that is one uncompressed gRPC frame.
+pub(crate) fn message(body: &[u8]) -> Option<&[u8]> {
+    let (header, message) = body.split_first_chunk::<5>()?;
+    let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
+    (header[0] == 0 && message.len() == length as usize).then_some(message)
+}
+
+/// The length of the first gRPC frame, its header included, once that is there.
+pub(crate) fn frame_length(body: &[u8]) -> Option<usize> {
+    let header = body.first_chunk::<5>()?;
+    Some(header.len() + u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_exactly_one_plain_frame() {
+        assert_eq!(message(&[0, 0, 0, 0, 2, 8, 1]), Some([8, 1].as_slice()));
+        assert_eq!(message(&[1, 0, 0, 0, 2, 8, 1]), None, "compressed");
+        assert_eq!(message(&[0, 0, 0, 0, 2, 8]), None, "short");
+        assert_eq!(message(&[0, 0, 0, 0, 1, 8, 1]), None, "more than one frame");
+        assert_eq!(frame_length(&[0, 0, 1, 0, 0]), Some(65541));
+        assert_eq!(frame_length(&[0, 0, 1]), None);
+    }
+}

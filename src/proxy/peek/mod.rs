@@ -1,0 +1,23 @@
+//! A look at a few protobuf fields of a message, without decoding it.
+//!
+//! ```text
+//!   request body ─> frame: the message ─> request: lane, kind
+//!   answer body ──> response: the header of each message
+//!                     both read by fields: tag and value, one after the other
+//! ```
+//!
+//! Invariants: nothing here allocates, or panics whatever the bytes; a message is not changed;
+//! what can't be read is taken for the strictest thing it could be, and etcd is left to refuse it.
+//!
+//! Deliberately absent: compressed messages, which etcd's own clients never send and etcd does
+//! not send unasked.
+
+mod fields;
+mod frame;
+mod request;
+mod response;
+
+pub(crate) use fields::raw_fields;
+pub(crate) use frame::{frame_length, message};
+pub(crate) use request::{Kind, alarm, is_long_range, range, txn};
+pub(crate) use response::{Header, Headers, header};

@@ -1,0 +1,446 @@
+//! A call whose first attempt did not do: it waits, is held, or goes to another member.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::request::Parts;
+
+use super::hold::Held;
+use super::peek::Kind;
+use super::replay::Replay;
+use super::retry::{self, Reason};
+use super::route::Plan;
+use super::watermark::Waited;
+use super::{Proxy, Unanswered};
+use crate::types::call::{Body, Call, Wire};
+use crate::types::hop;
+use crate::types::method::{Effect, Rpc};
+use crate::types::status::{Code, NO_LEADER_NOT_SENT, Status};
+use crate::upstream::view::Leader;
+use crate::upstream::{Aim, Answer, Blocked, Failure, Places, Sent, Unsent};
+
+/// What is needed to send a call once more.
+pub(super) struct Copy {
+    rpc: &'static Rpc,
+    wire: Wire,
+    head: Box<Parts>,
+    deadline: Option<Instant>,
+    body: CopyBody,
+}
+
+enum CopyBody {
+    Stream(Replay),
+    /// Empty for a request without a body.
+    Whole(Bytes),
+}
+
+impl Copy {
+    pub fn of(call: &mut Call) -> Self {
+        let body = match std::mem::replace(&mut call.body, Body::Empty) {
+            Body::Full(bytes) => {
+                call.body = Body::Full(bytes.clone());
+                CopyBody::Whole(bytes)
+            }
+            Body::Stream(body) => {
+                let (body, replay) = Replay::of(body);
+                call.body = body;
+                CopyBody::Stream(replay)
+            }
+            Body::Empty | Body::Trailers(_) | Body::Whole(..) => CopyBody::Whole(Bytes::new()),
+        };
+        Self { rpc: call.rpc, wire: call.wire, head: call.head.clone(), deadline: call.deadline, body }
+    }
+
+    /// Whether all that was sent of it is still here.
+    fn is_whole(&self) -> bool {
+        match &self.body {
+            CopyBody::Stream(replay) => replay.is_whole(),
+            CopyBody::Whole(_) => true,
+        }
+    }
+
+    /// The call again, with the time that is left. It must be whole, and any call that was made of
+    /// it before is at an end.
+    fn call(&self, now: Instant) -> Call {
+        let body = match &self.body {
+            CopyBody::Stream(replay) => replay.rewind(),
+            CopyBody::Whole(bytes) if bytes.is_empty() => Body::Empty,
+            CopyBody::Whole(bytes) => Body::Full(bytes.clone()),
+        };
+        let mut head = self.head.clone();
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(now).as_millis().clamp(1, TIMEOUT_DIGITS_MAX);
+            let value = HeaderValue::from_str(&format!("{left}m"));
+            head.headers.insert("grpc-timeout", value.expect("digits and a letter are visible ASCII"));
+        }
+        Call { rpc: self.rpc, wire: self.wire, head, deadline: self.deadline, body }
+    }
+}
+
+/// The state of a call that goes on.
+struct Persistence {
+    plan: Plan,
+    /// When the call arrived.
+    started: Instant,
+    /// The watermark of that moment.
+    mark: i64,
+    tried: Places,
+    rounds: u32,
+    held: Option<Held>,
+    /// The best that there is while something fresher is looked for.
+    freshest: Option<Answer>,
+    fresh_until: Instant,
+    /// How the last attempt failed, for want of a better answer.
+    failed: Option<Result<Answer, Failure>>,
+    /// Some member has got the call.
+    asked: bool,
+}
+
+impl Proxy {
+    /// Goes on after a first attempt that was not even sent.
+    pub(super) async fn persist_unsent(
+        &self,
+        plan: Plan,
+        copy: Copy,
+        unsent: Box<Unsent>,
+        started: Instant,
+        mark: i64,
+    ) -> Result<Answer, Unanswered> {
+        let state = Persistence::new(plan, started, mark);
+        self.go_on(state, copy, Next::Unsent(unsent)).await
+    }
+
+    /// Goes on after a first attempt at `place` that ended like this.
+    pub(super) async fn persist(
+        &self,
+        plan: Plan,
+        copy: Copy,
+        (place, outcome): (usize, Result<Answer, Failure>),
+        started: Instant,
+        mark: i64,
+    ) -> Result<Answer, Unanswered> {
+        let state = Persistence::new(plan, started, mark);
+        self.go_on(state, copy, Next::Ended(place, Box::new(outcome))).await
+    }
+
+    async fn go_on(&self, mut state: Persistence, copy: Copy, mut next: Next) -> Result<Answer, Unanswered> {
+        loop {
+            next = match next {
+                Next::Call(call) => match self.upstream.try_send(call, &state.plan.route, state.tried) {
+                    Ok(sent) => {
+                        state.held = None;
+                        let attempt = self.attempt(sent, &state.plan, &copy, state.mark);
+                        let ended = match state.freshest.is_some() {
+                            true => tokio::time::timeout_at(state.fresh_until.into(), attempt).await.ok(),
+                            false => Some(attempt.await),
+                        };
+                        let Some((place, outcome)) = ended else {
+                            return state.deliver(self, Err(Failure::Evicted));
+                        };
+                        Next::Ended(place, Box::new(outcome))
+                    }
+                    Err(unsent) => Next::Unsent(unsent),
+                },
+                Next::Unsent(unsent) => match self.wait(&mut state, *unsent).await {
+                    Ok(call) => Next::Call(call),
+                    Err(unanswered) => {
+                        return match state.freshest.take().map(Ok).or(state.failed.take()) {
+                            None => Err(unanswered),
+                            Some(outcome) => state.deliver(self, outcome),
+                        };
+                    }
+                },
+                Next::Ended(place, outcome) => {
+                    let Some(reason) = retry::judge(&state.plan, &outcome, state.mark) else {
+                        return state.deliver(self, *outcome);
+                    };
+                    let now = Instant::now();
+                    let expired = copy.deadline.is_some_and(|deadline| now >= deadline);
+                    if expired || state.plan.named || !copy.is_whole() {
+                        return state.deliver(self, *outcome);
+                    }
+                    match self.turn(&mut state, place, reason, *outcome).await {
+                        Turn::Again => Next::Call(copy.call(Instant::now())),
+                        Turn::Deliver(outcome) => return state.deliver(self, *outcome),
+                    }
+                }
+            };
+        }
+    }
+
+    /// Prepares another attempt, or says that there is none.
+    async fn turn(
+        &self,
+        state: &mut Persistence,
+        place: usize,
+        reason: Reason,
+        outcome: Result<Answer, Failure>,
+    ) -> Turn {
+        let now = Instant::now();
+        state.tried.insert(place);
+        state.asked |= !matches!(outcome, Err(Failure::Unreachable(_)));
+        if reason == Reason::Stale {
+            return self.look_for_fresher(state, outcome, now).await;
+        }
+        if state.freshest.is_some() || now >= state.started + self.config.retry.read_limit {
+            return Turn::Deliver(Box::new(outcome));
+        }
+        if !self.retries.withdraw(now) {
+            self.metrics.budget_exhausted.inc();
+            return Turn::Deliver(Box::new(outcome));
+        }
+        self.metrics.retries.with_label_values(&[reason.label()]).inc();
+        if matches!(reason, Reason::NoLeader | Reason::Unavailable) {
+            self.upstream.suspect();
+        }
+        state.failed = Some(outcome);
+        if !self.upstream.has_untried(state.tried) {
+            // Another round over the good ones, rather than a bad one that was not tried yet.
+            state.next_round().await;
+        }
+        Turn::Again
+    }
+
+    /// The leader has applied what it has acknowledged; the others follow within milliseconds.
+    async fn look_for_fresher(
+        &self,
+        state: &mut Persistence,
+        outcome: Result<Answer, Failure>,
+        now: Instant,
+    ) -> Turn {
+        let from_leader = outcome.as_ref().is_ok_and(|answer| answer.from.is_leader);
+        let first = state.freshest.is_none();
+        if first {
+            state.fresh_until = now + self.config.watermark_wait;
+        }
+        if let Ok(answer) = outcome {
+            let better = |best: &Answer| retry::revision(&answer) >= retry::revision(best);
+            if state.freshest.as_ref().is_none_or(better) {
+                state.freshest = Some(answer);
+            }
+        }
+        let leads = matches!(self.upstream.view().leader, Leader::Known(_));
+        state.plan.route.aim = if leads { Aim::Leader } else { Aim::Any };
+        // An error has no revision to compare: the leader's word is the last on it.
+        let is_error = state.freshest.as_ref().is_some_and(|best| retry::revision(best).is_none());
+        if now >= state.fresh_until || from_leader && is_error {
+            self.watermark.on_waited(Waited::Stale);
+            return match state.freshest.take() {
+                Some(best) => Turn::Deliver(Box::new(Ok(best))),
+                None => Turn::Again,
+            };
+        }
+        // Few, and soon over: not in the budget of retries.
+        self.metrics.retries.with_label_values(&[Reason::Stale.label()]).inc();
+        if !first {
+            tokio::time::sleep(STALE_PAUSE).await;
+            state.tried = Places::default();
+        } else if leads {
+            state.tried = Places::default();
+        }
+        Turn::Again
+    }
+
+    /// Until the call can be sent, or should not wait any longer.
+    async fn wait(&self, state: &mut Persistence, unsent: Unsent) -> Result<Call, Unanswered> {
+        let Unsent { call, why } = unsent;
+        let now = Instant::now();
+        if state.freshest.is_some() {
+            // Nobody fresher is to be had: the caller delivers it.
+            return Err(Unanswered::Failed(Failure::Evicted));
+        }
+        match why {
+            Blocked::Unsendable(why) => {
+                return Err(Unanswered::Failed(self.upstream.unsent(Failure::Unsendable(why))));
+            }
+            Blocked::Loop => {
+                return Err(Unanswered::Status(Status::new(Code::FailedPrecondition, hop::LOOP)));
+            }
+            Blocked::Connecting if now >= state.started + self.connecting_limit() => {
+                let why = format!("no connection within {:?}", self.connecting_limit());
+                return Err(Unanswered::Failed(self.upstream.unsent(Failure::Unreachable(why))));
+            }
+            Blocked::Connecting => self.changed_within(HOLD_RECHECK).await,
+            Blocked::NoLeader => self.hold(state, now).await?,
+            Blocked::Unreachable(why) => {
+                let limit = self.wait_limit(state);
+                // A call that nobody could be asked fails at once, as one without etcdlet would.
+                if !state.asked || now >= state.started + limit {
+                    return Err(Unanswered::Failed(self.upstream.unsent(Failure::Unreachable(why))));
+                }
+                // Everybody had a turn.
+                state.next_round().await;
+            }
+        }
+        Ok(call)
+    }
+
+    /// How long a call waits for somebody to be sent to.
+    fn wait_limit(&self, state: &Persistence) -> Duration {
+        match state.plan.effect {
+            Effect::Read => self.config.retry.read_limit,
+            Effect::Mutation | Effect::Peek => self.config.hold.limit,
+        }
+    }
+
+    /// How long a call waits for a connection, or for room on one. As long as any other wait: it
+    /// ends earlier when the connections are refused.
+    fn connecting_limit(&self) -> Duration {
+        self.config.hold.limit.max(self.config.retry.read_limit)
+    }
+
+    async fn hold(&self, state: &mut Persistence, now: Instant) -> Result<(), Unanswered> {
+        let not_sent = || Unanswered::Status(Status::new(Code::Unavailable, NO_LEADER_NOT_SENT));
+        let held = match &mut state.held {
+            Some(held) => held,
+            none => none.insert(self.holds.hold(now).ok_or_else(not_sent)?),
+        };
+        if now >= held.until {
+            held.on_timeout();
+            if state.plan.effect != Effect::Read {
+                return Err(not_sent());
+            }
+            // A read may be answered by somebody else.
+            state.held = None;
+            state.plan.route.aim = Aim::Any;
+            return Ok(());
+        }
+        let left = held.until - now;
+        state.tried = Places::default();
+        self.changed_within(left.min(HOLD_RECHECK)).await;
+        Ok(())
+    }
+
+    async fn changed_within(&self, limit: Duration) {
+        // Too early is as good as in time: whoever waits tries again.
+        let _elapsed = tokio::time::timeout(limit, self.upstream.changed()).await;
+    }
+
+    /// Waits for the answer; a serializable read may ask a second member meanwhile.
+    pub(super) async fn attempt(
+        &self,
+        sent: Sent,
+        plan: &Plan,
+        copy: &Copy,
+        mark: i64,
+    ) -> (usize, Result<Answer, Failure>) {
+        let place = sent.place;
+        let serializable = plan.kind == Some(Kind::SerializableRead) && !plan.named;
+        match self.config.retry.hedge_after.filter(|_| serializable) {
+            Some(after) => Box::pin(self.hedged(sent, plan, copy, mark, after)).await,
+            None => (place, self.upstream.answer(sent).await),
+        }
+    }
+
+    async fn hedged(
+        &self,
+        sent: Sent,
+        plan: &Plan,
+        copy: &Copy,
+        mark: i64,
+        after: Duration,
+    ) -> (usize, Result<Answer, Failure>) {
+        let place = sent.place;
+        let mut first = std::pin::pin!(self.upstream.answer(sent));
+        tokio::select! {
+            biased;
+            outcome = &mut first => return (place, outcome),
+            () = tokio::time::sleep(after) => {}
+        }
+        let Some(second) = self.second_of(place, plan, copy) else { return (place, first.await) };
+        let other = second.place;
+        let mut second = std::pin::pin!(self.upstream.answer(second));
+        let (outcome, by) = tokio::select! {
+            outcome = &mut first => (outcome, place),
+            outcome = &mut second => (outcome, other),
+        };
+        let does = retry::judge(plan, &outcome, mark).is_none();
+        let (by, outcome) = match (does, by == place) {
+            (true, _) => (by, outcome),
+            // The other one may still do.
+            (false, true) => (other, second.await),
+            (false, false) => (place, first.await),
+        };
+        let outcome_label = if by == other { "won" } else { "lost" };
+        self.metrics.hedges.with_label_values(&[outcome_label]).inc();
+        (by, outcome)
+    }
+
+    fn second_of(&self, place: usize, plan: &Plan, copy: &Copy) -> Option<Sent> {
+        let now = Instant::now();
+        if !copy.is_whole() {
+            return None;
+        }
+        if !self.retries.withdraw(now) {
+            self.metrics.budget_exhausted.inc();
+            return None;
+        }
+        let mut tried = Places::default();
+        tried.insert(place);
+        self.upstream.try_send(copy.call(now), &plan.route, tried).ok()
+    }
+}
+
+enum Next {
+    Call(Call),
+    /// At this place; boxed, because an answer is large.
+    Ended(usize, Box<Result<Answer, Failure>>),
+    Unsent(Box<Unsent>),
+}
+
+enum Turn {
+    Again,
+    Deliver(Box<Result<Answer, Failure>>),
+}
+
+impl Persistence {
+    fn new(plan: Plan, started: Instant, mark: i64) -> Self {
+        Self {
+            plan,
+            started,
+            mark,
+            tried: Places::default(),
+            rounds: 0,
+            held: None,
+            freshest: None,
+            fresh_until: started,
+            failed: None,
+            asked: false,
+        }
+    }
+
+    async fn next_round(&mut self) {
+        self.tried = Places::default();
+        let pause = retry::pause(self.rounds);
+        self.rounds += 1;
+        tokio::time::sleep(pause).await;
+    }
+
+    fn deliver(mut self, proxy: &Proxy, outcome: Result<Answer, Failure>) -> Result<Answer, Unanswered> {
+        match (self.freshest.take(), outcome) {
+            (None, outcome) => outcome.map_err(Unanswered::Failed),
+            (Some(_), Ok(answer)) if !retry::is_error(&answer) => {
+                let stale = retry::revision(&answer).is_some_and(|revision| revision < self.mark);
+                if !stale {
+                    proxy.watermark.on_waited(Waited::Fresh);
+                }
+                Ok(answer)
+            }
+            // Better stale than nothing: that is what a serializable read asks for.
+            (Some(best), Ok(_) | Err(_)) => {
+                proxy.watermark.on_waited(Waited::Stale);
+                Ok(best)
+            }
+        }
+    }
+}
+
+/// Calls that wait look at the cluster at least this often.
+const HOLD_RECHECK: Duration = Duration::from_millis(100);
+
+/// A follower is behind by a heartbeat at most, mostly by much less.
+const STALE_PAUSE: Duration = Duration::from_millis(5);
+
+/// `grpc-timeout` has at most eight digits.
+const TIMEOUT_DIGITS_MAX: u128 = 99_999_999;

@@ -1,0 +1,157 @@
+//! Keeps the seeds up to date.
+
+use std::time::{Duration, Instant};
+
+use prometheus::{IntCounter, IntCounterVec, Opts};
+use tokio::sync::watch;
+
+use super::dns::{DnsError, Resolved, Resolver};
+use super::{Config, dns};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::health::Discovered;
+use crate::upstream::health::core::Seed;
+use crate::upstream::view::Source;
+
+pub struct Driver {
+    config: Config,
+    resolver: Option<Resolver>,
+    names: Vec<Name>,
+    seeds: watch::Sender<(Vec<Seed>, Option<String>)>,
+}
+
+/// A name that is resolved again and again.
+struct Name {
+    source: Source,
+    due: Instant,
+    seeds: Vec<Seed>,
+    error: Option<String>,
+    failures: IntCounter,
+}
+
+impl Driver {
+    /// The static endpoints are there at once.
+    pub fn try_new(config: &Config, metrics: &Metrics) -> Result<(Self, Discovered), DnsError> {
+        let failures = metrics.register(IntCounterVec::new(
+            Opts::new("etcdlet_discovery_failures_total", "Names that could not be resolved."),
+            &["source"],
+        ));
+        let named = [(Source::Dns, config.dns.is_some()), (Source::Srv, config.srv.is_some())];
+        let names: Vec<Name> = named
+            .into_iter()
+            .filter(|(_, is_named)| *is_named)
+            .map(|(source, _)| Name {
+                source,
+                due: Instant::now(),
+                seeds: Vec::new(),
+                error: None,
+                failures: failures.with_label_values(&[source.to_string()]),
+            })
+            .collect();
+        let resolver = (!names.is_empty()).then(|| Resolver::try_new(&config.nameservers)).transpose()?;
+        let (seeds, discovered) = watch::channel((Vec::new(), None));
+        let driver = Self { config: config.clone(), resolver, names, seeds };
+        driver.publish();
+        Ok((driver, discovered))
+    }
+
+    /// Runs until the process ends; at once where no name is to be resolved.
+    pub async fn run(mut self) {
+        let Some(resolver) = self.resolver.take() else { return };
+        loop {
+            for place in 0..self.names.len() {
+                if Instant::now() >= self.names[place].due {
+                    let resolved = self.resolve(&resolver, self.names[place].source).await;
+                    self.names[place].on_resolved(resolved);
+                }
+            }
+            self.publish();
+            let Some(due) = self.names.iter().map(|name| name.due).min() else { return };
+            tokio::time::sleep_until(due.into()).await;
+        }
+    }
+
+    async fn resolve(&self, resolver: &Resolver, source: Source) -> Result<Resolved, DnsError> {
+        match (source, &self.config.dns, &self.config.srv) {
+            (Source::Dns, Some(address), _) => resolver.addresses(address).await,
+            (Source::Srv, _, Some(srv)) => {
+                let services = resolver.services(&srv.domain, &srv.name).await?;
+                // Otherwise the system resolves the targets, whenever a connection is made.
+                let by_ours = !self.config.nameservers.is_empty();
+                if by_ours { self.resolve_targets(resolver, services).await } else { Ok(services) }
+            }
+            _ => unreachable!("names are made of what the configuration has"),
+        }
+    }
+
+    async fn resolve_targets(&self, resolver: &Resolver, services: Resolved) -> Result<Resolved, DnsError> {
+        let mut resolved = Resolved { seeds: Vec::new(), valid_until: services.valid_until };
+        for service in services.seeds {
+            let targets = resolver.addresses(&service.address).await?;
+            resolved.valid_until = resolved.valid_until.min(targets.valid_until);
+            resolved.seeds.extend(targets.seeds.into_iter().map(|target| dns::Seed {
+                address: target.address,
+                server_name: service.server_name.clone(),
+                ..service
+            }));
+        }
+        Ok(resolved)
+    }
+
+    fn publish(&self) {
+        let fixed = self.config.endpoints.iter().map(|address| Seed {
+            address: address.clone(),
+            server_name: None,
+            source: Source::Static,
+            priority: 0,
+            weight: 1,
+        });
+        let mut seeds: Vec<Seed> = Vec::new();
+        for seed in fixed.chain(self.names.iter().flat_map(|name| name.seeds.clone())) {
+            if !seeds.iter().any(|known| known.address == seed.address) {
+                seeds.push(seed);
+            }
+        }
+        let error = self.names.iter().find_map(|name| name.error.clone());
+        self.seeds.send_if_modified(|known| {
+            let changed = known.0 != seeds || known.1 != error;
+            *known = (seeds, error);
+            changed
+        });
+    }
+}
+
+impl Name {
+    fn on_resolved(&mut self, resolved: Result<Resolved, DnsError>) {
+        match resolved {
+            Ok(Resolved { seeds, valid_until }) => {
+                if self.error.take().is_some() {
+                    tracing::info!(source = %self.source, "discovery works again");
+                }
+                self.due = valid_until.max(Instant::now() + RESOLVE_INTERVAL_MIN);
+                let source = self.source;
+                self.seeds = seeds
+                    .into_iter()
+                    .map(|seed| Seed {
+                        address: seed.address,
+                        server_name: seed.server_name,
+                        source,
+                        priority: seed.priority,
+                        weight: seed.weight,
+                    })
+                    .collect();
+            }
+            Err(error) => {
+                self.failures.inc();
+                let error = error.to_string();
+                if self.error.as_ref() != Some(&error) {
+                    tracing::warn!(source = %self.source, error, "discovery failed; what is known stays");
+                }
+                self.error = Some(error);
+                self.due = Instant::now() + RETRY_INTERVAL.mul_f64(1.0 + fastrand::f64());
+            }
+        }
+    }
+}
+
+const RESOLVE_INTERVAL_MIN: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,85 @@
+//! No client of the node sees an older state than another one has seen before.
+
+use std::time::{Duration, Instant};
+
+use etcdlet::proto::etcdserverpb as pb;
+use prost::Message;
+
+use super::pair::{Pair, put, range};
+use crate::observability::metric;
+use crate::support::grpc::Answer;
+use crate::support::upstream::Call;
+
+#[tokio::test]
+async fn a_serializable_answer_that_is_too_old_is_asked_of_the_other_member() {
+    let pair = Pair::start("", |number, call| answer_by(call, [10, 5, 10], number)).await;
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+    assert_eq!(metric(&pair.sidecar, "etcdlet_watermark_revision"), 10.0);
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+    let seen = pair.seen();
+    assert_eq!(seen.len(), 3);
+    assert_ne!(seen[1].member, seen[2].member);
+    assert_eq!((pair.retries("stale"), waits(&pair, "fresh"), waits(&pair, "stale")), (1.0, 1.0, 0.0));
+}
+
+/// Whoever was written to has shown its revision as well.
+#[tokio::test]
+async fn a_write_is_seen_by_the_serializable_reads_behind_it() {
+    let pair = Pair::start("", |number, call| answer_by(call, [10, 9, 10], number)).await;
+    assert_eq!(pair.ask(&put()).await.status().code, Some(0));
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+}
+
+#[tokio::test]
+async fn an_old_answer_is_better_than_none() {
+    let pair = Pair::start("", |number, call| answer_by(call, [10, 5, 6, 5], number)).await;
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+    let started = Instant::now();
+    assert!([5, 6].contains(&revision(&pair.ask(&range(true)).await)));
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(250) && took < Duration::from_millis(1000), "{took:?}");
+    assert_eq!((waits(&pair, "fresh"), waits(&pair, "stale")), (0.0, 1.0));
+}
+
+/// The best that came while a better one was looked for.
+#[tokio::test]
+async fn an_error_of_the_other_member_does_not_hide_an_old_answer() {
+    let script = |number, call: Call| async move {
+        match number {
+            0 | 1 => answer_by(call, [10, 5, 5], number).await,
+            _ => call.refuse(14, "etcdserver: request timed out"),
+        }
+    };
+    let pair = Pair::start("", script).await;
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+    let answer = pair.ask(&range(true)).await;
+    assert_eq!(answer.status().code, Some(0), "{answer:?}");
+    assert_eq!(revision(&answer), 5);
+    assert_eq!((waits(&pair, "fresh"), waits(&pair, "stale")), (0.0, 1.0));
+}
+
+/// Its revision is what the cluster agreed on.
+#[tokio::test]
+async fn a_linearizable_answer_is_never_too_old() {
+    let pair = Pair::start("", |number, call| answer_by(call, [10, 5, 10], number)).await;
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+    assert_eq!(revision(&pair.ask(&range(false)).await), 5);
+    assert_eq!(pair.seen().len(), 2);
+}
+
+/// Answers with the revision for the call of this number, or the last one.
+async fn answer_by<const COUNT: usize>(call: Call, revisions: [i64; COUNT], number: usize) {
+    let revision = revisions[number.min(COUNT - 1)];
+    let header = pb::ResponseHeader { cluster_id: 1, member_id: 2, revision, raft_term: 3 };
+    call.answer(&pb::RangeResponse { header: Some(header), ..Default::default() }.encode_to_vec()).await;
+}
+
+fn revision(answer: &Answer) -> i64 {
+    assert_eq!(answer.status().code, Some(0), "{answer:?}");
+    let response: pb::RangeResponse = answer.messages[0].decode();
+    response.header.expect("an answer has a header").revision
+}
+
+fn waits(pair: &Pair, outcome: &str) -> f64 {
+    metric(&pair.sidecar, &format!("etcdlet_watermark_waits_total{{outcome=\"{outcome}\"}}"))
+}
