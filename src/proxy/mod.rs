@@ -37,8 +37,9 @@ pub use hold::Holds;
 pub use watermark::Watermark;
 
 use crate::types::call::{Call, Reply};
+use crate::types::ids::ClusterId;
 use crate::types::status::{Code, Status};
-use crate::upstream::{Answer, Failure, Places, Upstream};
+use crate::upstream::{Answer, Failure, From, Places, Upstream};
 
 /// The whole path of a call. One per thread of the data path.
 pub struct Proxy {
@@ -132,9 +133,12 @@ impl Proxy {
             *data = localized;
         }
         let header = answer.body.data.as_deref().and_then(peek::header);
-        let term = answer.from.term.0;
-        if term > 0 && header.is_some_and(|header| header.raft_term > term) {
-            // There was an election.
+        let From { term, .. } = answer.from;
+        let is_news = |header: peek::Header| {
+            let election = term.0 > 0 && header.raft_term > term.0;
+            election || answer.from.is_foreign(ClusterId(header.cluster_id))
+        };
+        if header.is_some_and(is_news) {
             self.upstream.suspect();
         }
         Ok(Answered { answer, header, plan, mark })

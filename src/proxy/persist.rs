@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::request::Parts;
 
 use super::hold::Held;
-use super::peek::Kind;
+use super::peek::{self, Kind};
 use super::replay::Replay;
 use super::retry::{self, Reason};
 use super::route::Plan;
@@ -50,6 +50,19 @@ impl Copy {
             Body::Empty | Body::Trailers(_) | Body::Whole(..) => CopyBody::Whole(Bytes::new()),
         };
         Self { rpc: call.rpc, wire: call.wire, head: call.head.clone(), deadline: call.deadline, body }
+    }
+
+    /// Turns a serializable `Range` into a linearizable one. Returns whether it was one.
+    fn linearize(&mut self) -> bool {
+        match &mut self.body {
+            CopyBody::Whole(bytes) if self.rpc.path == "/etcdserverpb.KV/Range" => {
+                let linearizable = peek::linearizable(bytes);
+                let found = linearizable.is_some();
+                *bytes = linearizable.unwrap_or_else(|| bytes.clone());
+                found
+            }
+            CopyBody::Whole(_) | CopyBody::Stream(_) => false,
+        }
     }
 
     /// Whether all that was sent of it is still here.
@@ -124,7 +137,12 @@ impl Proxy {
         self.go_on(state, copy, Next::Ended(place, Box::new(outcome))).await
     }
 
-    async fn go_on(&self, mut state: Persistence, copy: Copy, mut next: Next) -> Result<Answer, Unanswered> {
+    async fn go_on(
+        &self,
+        mut state: Persistence,
+        mut copy: Copy,
+        mut next: Next,
+    ) -> Result<Answer, Unanswered> {
         loop {
             next = match next {
                 Next::Call(call) => match self.upstream.try_send(call, &state.plan.route, state.tried) {
@@ -160,7 +178,7 @@ impl Proxy {
                     if expired || state.plan.named || !copy.is_whole() {
                         return state.deliver(self, *outcome);
                     }
-                    match self.turn(&mut state, place, reason, *outcome).await {
+                    match self.turn(&mut state, &mut copy, place, reason, *outcome).await {
                         Turn::Again => Next::Call(copy.call(Instant::now())),
                         Turn::Deliver(outcome) => return state.deliver(self, *outcome),
                     }
@@ -173,6 +191,7 @@ impl Proxy {
     async fn turn(
         &self,
         state: &mut Persistence,
+        copy: &mut Copy,
         place: usize,
         reason: Reason,
         outcome: Result<Answer, Failure>,
@@ -181,7 +200,7 @@ impl Proxy {
         state.tried.insert(place);
         state.asked |= !matches!(outcome, Err(Failure::Unreachable(_)));
         if reason == Reason::Stale {
-            return self.look_for_fresher(state, outcome, now).await;
+            return self.look_for_fresher(state, copy, outcome, now).await;
         }
         if state.freshest.is_some() || now >= state.started + self.config.retry.read_limit {
             return Turn::Deliver(Box::new(outcome));
@@ -191,7 +210,7 @@ impl Proxy {
             return Turn::Deliver(Box::new(outcome));
         }
         self.metrics.retries.with_label_values(&[reason.label()]).inc();
-        if matches!(reason, Reason::NoLeader | Reason::Unavailable) {
+        if matches!(reason, Reason::Foreign | Reason::NoLeader | Reason::Unavailable) {
             self.upstream.suspect();
         }
         state.failed = Some(outcome);
@@ -206,6 +225,7 @@ impl Proxy {
     async fn look_for_fresher(
         &self,
         state: &mut Persistence,
+        copy: &mut Copy,
         outcome: Result<Answer, Failure>,
         now: Instant,
     ) -> Turn {
@@ -233,7 +253,12 @@ impl Proxy {
         }
         // Few, and soon over: not in the budget of retries.
         self.metrics.retries.with_label_values(&[Reason::Stale.label()]).inc();
-        if !first {
+        if from_leader && copy.linearize() {
+            // Either it has not applied all that it acknowledged, and waits until it has, or the
+            // cluster was restored, and nobody ever gets there.
+            state.plan.kind = Some(Kind::LinearizableRead);
+            state.tried = Places::default();
+        } else if !first {
             tokio::time::sleep(STALE_PAUSE).await;
             state.tried = Places::default();
         } else if leads {
@@ -252,14 +277,14 @@ impl Proxy {
         }
         match why {
             Blocked::Unsendable(why) => {
-                return Err(Unanswered::Failed(self.upstream.unsent(Failure::Unsendable(why))));
+                return Err(Unanswered::Failed(self.upstream.count(Failure::Unsendable(why))));
             }
             Blocked::Loop => {
                 return Err(Unanswered::Status(Status::new(Code::FailedPrecondition, hop::LOOP)));
             }
             Blocked::Connecting if now >= state.started + self.connecting_limit() => {
                 let why = format!("no connection within {:?}", self.connecting_limit());
-                return Err(Unanswered::Failed(self.upstream.unsent(Failure::Unreachable(why))));
+                return Err(Unanswered::Failed(self.upstream.count(Failure::Unreachable(why))));
             }
             Blocked::Connecting => self.changed_within(HOLD_RECHECK).await,
             Blocked::NoLeader => self.hold(state, now).await?,
@@ -267,7 +292,7 @@ impl Proxy {
                 let limit = self.wait_limit(state);
                 // A call that nobody could be asked fails at once, as one without etcdlet would.
                 if !state.asked || now >= state.started + limit {
-                    return Err(Unanswered::Failed(self.upstream.unsent(Failure::Unreachable(why))));
+                    return Err(Unanswered::Failed(self.upstream.count(Failure::Unreachable(why))));
                 }
                 // Everybody had a turn.
                 state.next_round().await;
@@ -329,7 +354,19 @@ impl Proxy {
         let serializable = plan.kind == Some(Kind::SerializableRead) && !plan.named;
         match self.config.retry.hedge_after.filter(|_| serializable) {
             Some(after) => Box::pin(self.hedged(sent, plan, copy, mark, after)).await,
-            None => (place, self.upstream.answer(sent).await),
+            None => (place, self.receive(sent, plan).await),
+        }
+    }
+
+    /// What a read brings from another cluster is no answer to it. A mutation happened there, which
+    /// its client has to know.
+    async fn receive(&self, sent: Sent, plan: &Plan) -> Result<Answer, Failure> {
+        let answer = self.upstream.answer(sent).await?;
+        match retry::cluster(&answer).filter(|cluster| answer.from.is_foreign(*cluster)) {
+            Some(cluster) if plan.effect == Effect::Read => {
+                Err(self.upstream.count(Failure::Foreign(cluster)))
+            }
+            Some(_) | None => Ok(answer),
         }
     }
 
@@ -342,7 +379,7 @@ impl Proxy {
         after: Duration,
     ) -> (usize, Result<Answer, Failure>) {
         let place = sent.place;
-        let mut first = std::pin::pin!(self.upstream.answer(sent));
+        let mut first = std::pin::pin!(self.receive(sent, plan));
         tokio::select! {
             biased;
             outcome = &mut first => return (place, outcome),
@@ -350,7 +387,7 @@ impl Proxy {
         }
         let Some(second) = self.second_of(place, plan, copy) else { return (place, first.await) };
         let other = second.place;
-        let mut second = std::pin::pin!(self.upstream.answer(second));
+        let mut second = std::pin::pin!(self.receive(second, plan));
         let (outcome, by) = tokio::select! {
             outcome = &mut first => (outcome, place),
             outcome = &mut second => (outcome, other),
@@ -421,9 +458,15 @@ impl Persistence {
         match (self.freshest.take(), outcome) {
             (None, outcome) => outcome.map_err(Unanswered::Failed),
             (Some(_), Ok(answer)) if !retry::is_error(&answer) => {
-                let stale = retry::revision(&answer).is_some_and(|revision| revision < self.mark);
-                if !stale {
-                    proxy.watermark.on_waited(Waited::Fresh);
+                let header = answer.body.data.as_deref().and_then(peek::header);
+                match header.filter(|header| header.revision < self.mark) {
+                    None => proxy.watermark.on_waited(Waited::Fresh),
+                    Some(header)
+                        if self.plan.kind == Some(Kind::LinearizableRead) && answer.from.is_leader =>
+                    {
+                        proxy.watermark.on_restored(header, self.mark, answer.from);
+                    }
+                    Some(_) => {}
                 }
                 Ok(answer)
             }

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use super::config;
 use super::peek::{self, Kind};
 use super::route::Plan;
+use crate::types::ids::ClusterId;
 use crate::types::method::Effect;
 use crate::types::status::{
     Code, ETCD_FUTURE_REVISION, ETCD_LEARNER, ETCD_NO_LEADER, ETCD_RAFT_STOPPED, GRPC_MESSAGE, grpc_status,
@@ -20,6 +21,8 @@ use crate::upstream::{Answer, Failure};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Evicted,
+    /// The answer is of another cluster.
+    Foreign,
     Learner,
     Lost,
     NoLeader,
@@ -33,6 +36,7 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Self::Evicted => "evicted",
+            Self::Foreign => "foreign",
             Self::Learner => "learner",
             Self::Lost => "lost",
             Self::NoLeader => "no leader",
@@ -51,6 +55,7 @@ pub(super) fn judge(plan: &Plan, outcome: &Result<Answer, Failure>, mark: i64) -
         Ok(answer) => answer,
         Err(Failure::Refused | Failure::Unreachable(_)) => return Some(Reason::Refused),
         Err(Failure::Evicted) => return Some(Reason::Evicted),
+        Err(Failure::Foreign(_)) => return Some(Reason::Foreign),
         Err(Failure::Lost(_)) => return reads.then_some(Reason::Lost),
         Err(Failure::Unsendable(_)) => return None,
     };
@@ -90,6 +95,11 @@ fn error_of(answer: &Answer) -> Option<(Code, Option<&HeaderValue>)> {
 
 pub(super) fn is_error(answer: &Answer) -> bool {
     error_of(answer).is_some()
+}
+
+/// The cluster that an answer says it is of.
+pub(super) fn cluster(answer: &Answer) -> Option<ClusterId> {
+    peek::header(answer.body.data.as_ref()?).map(|header| ClusterId(header.cluster_id))
 }
 
 /// The store's revision that an answer shows.

@@ -113,7 +113,7 @@ impl Settlement {
         if let Some(header) = header {
             let proves = matches!(plan.kind, Some(Kind::LinearizableRead)) || is_write(self.rpc, &plan);
             if proves && from.is_leader && header.revision < mark {
-                self.watermark.on_restored(header.revision, mark);
+                self.watermark.on_restored(header, mark, from);
             }
             self.watermark.on_answer(header, from);
         }

@@ -3,11 +3,12 @@
 //! One etcd member never answers with less than it did before; several do. Whoever reads from the
 //! member of its node's choice must not notice that there are several.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::metrics::WatermarkMetrics;
 use super::peek::Header;
+use crate::types::ids::ClusterId;
 use crate::upstream::From;
 
 /// Cheap to clone; one for all threads.
@@ -15,48 +16,64 @@ use crate::upstream::From;
 pub struct Watermark(Arc<State>);
 
 struct State {
+    /// Changed only by whoever holds `changing`, so that the two belong together.
     revision: AtomicI64,
     /// Of the cluster that the revision is of.
     epoch: AtomicU64,
+    changing: Mutex<()>,
     metrics: WatermarkMetrics,
 }
 
 impl Watermark {
     pub fn new(metrics: WatermarkMetrics) -> Self {
-        Self(Arc::new(State { revision: AtomicI64::new(0), epoch: AtomicU64::new(0), metrics }))
+        let (revision, epoch, changing) = Default::default();
+        Self(Arc::new(State { revision, epoch, changing, metrics }))
     }
 
     pub fn revision(&self) -> i64 {
         self.0.revision.load(Ordering::Relaxed)
     }
 
+    fn epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::Relaxed)
+    }
+
     /// A client is about to see this.
     pub(super) fn on_answer(&self, header: Header, from: From) {
-        let epoch = self.0.epoch.load(Ordering::Relaxed);
-        if from.epoch != epoch {
-            if from.epoch < epoch {
-                // From the cluster before.
-                return;
-            }
-            self.0.epoch.store(from.epoch, Ordering::Relaxed);
-            self.0.revision.store(0, Ordering::Relaxed);
+        let is_known = from.epoch == self.epoch() && header.revision <= self.revision();
+        if is_known || from.is_foreign(ClusterId(header.cluster_id)) {
+            return;
         }
-        if header.revision > self.revision() {
-            self.0.revision.fetch_max(header.revision, Ordering::Relaxed);
-            self.0.metrics.revision.set(header.revision);
+        let _changing = self.0.changing.lock().expect("nobody panics while changing the watermark");
+        // An answer of the cluster before changes nothing any longer.
+        let is_another = from.epoch > self.epoch();
+        if is_another || from.epoch == self.epoch() && header.revision > self.revision() {
+            self.set(from.epoch, header.revision);
         }
     }
 
-    /// The leader has answered through a majority with less than `mark`, which was known before it
-    /// was asked. Only a cluster that was restored from a backup does that.
-    pub(super) fn on_restored(&self, revision: i64, mark: i64) {
-        let reset =
-            self.0.revision.compare_exchange(mark, revision, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if reset {
-            self.0.metrics.restores.inc();
-            self.0.metrics.revision.set(revision);
-            tracing::warn!(revision, before = mark, "the cluster was restored to an older revision");
+    /// The cluster has answered through a majority with less than `mark`, which was known before it
+    /// was asked. Only one that was restored from a backup does that.
+    pub(super) fn on_restored(&self, header: Header, mark: i64, from: From) {
+        if from.is_foreign(ClusterId(header.cluster_id)) {
+            return;
         }
+        let _changing = self.0.changing.lock().expect("nobody panics while changing the watermark");
+        if (from.epoch, mark) == (self.epoch(), self.revision()) {
+            self.set(from.epoch, header.revision);
+            self.0.metrics.restores.inc();
+            tracing::warn!(
+                revision = header.revision,
+                before = mark,
+                "the cluster was restored to an older revision"
+            );
+        }
+    }
+
+    fn set(&self, epoch: u64, revision: i64) {
+        self.0.epoch.store(epoch, Ordering::Relaxed);
+        self.0.revision.store(revision, Ordering::Relaxed);
+        self.0.metrics.revision.set(revision);
     }
 
     pub(super) fn on_waited(&self, outcome: Waited) {
@@ -88,12 +105,14 @@ mod tests {
     use crate::types::ids::{EndpointId, Term};
 
     fn header(revision: i64) -> Header {
-        Header { revision, ..Header::default() }
+        Header { revision, cluster_id: OURS.0, ..Header::default() }
     }
 
     fn from(epoch: u64) -> From {
-        From { endpoint: EndpointId(1), is_leader: true, epoch, term: Term(2) }
+        From { endpoint: EndpointId(1), is_leader: true, epoch, cluster: Some(OURS), term: Term(2) }
     }
+
+    const OURS: ClusterId = ClusterId(7);
 
     #[test]
     fn the_watermark_rises_only_until_the_cluster_is_another() {
@@ -111,9 +130,23 @@ mod tests {
     fn a_restore_lowers_it_unless_somebody_was_faster() {
         let watermark = Watermark::new(WatermarkMetrics::new(&Metrics::new()));
         watermark.on_answer(header(7), from(0));
-        watermark.on_restored(2, 6);
+        watermark.on_restored(header(2), 6, from(0));
         assert_eq!(watermark.revision(), 7);
-        watermark.on_restored(2, 7);
+        watermark.on_restored(header(2), 7, from(1));
+        assert_eq!(watermark.revision(), 7, "it is of another cluster");
+        watermark.on_restored(header(2), 7, from(0));
         assert_eq!(watermark.revision(), 2);
+    }
+
+    #[test]
+    fn a_foreign_member_neither_raises_nor_lowers_it() {
+        let watermark = Watermark::new(WatermarkMetrics::new(&Metrics::new()));
+        watermark.on_answer(header(7), from(0));
+        let foreign = |revision| Header { cluster_id: 8, ..header(revision) };
+        watermark.on_answer(foreign(9), from(0));
+        watermark.on_restored(foreign(2), 7, from(0));
+        assert_eq!(watermark.revision(), 7);
+        watermark.on_answer(foreign(9), From { cluster: None, ..from(0) });
+        assert_eq!(watermark.revision(), 9, "not known yet whose answers are meant");
     }
 }

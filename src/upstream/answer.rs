@@ -1,6 +1,6 @@
 //! The answer of a member, and what ends with it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,12 +8,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::response::Parts;
 use hyper::body::{Body as HttpBody, Frame, Incoming};
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::AbortHandle;
 
-use super::link::Lease;
+use super::link::{GIVEN_UP, Lease};
 use crate::net::h2_body::Received;
 use crate::types::call::Broken;
-use crate::types::ids::{EndpointId, Term};
+use crate::types::ids::{ClusterId, EndpointId, Term};
 
 pub struct Answer {
     pub head: Parts,
@@ -29,8 +30,17 @@ pub struct From {
     pub is_leader: bool,
     /// The cluster, as [`View::epoch`](super::view::View) counts them.
     pub epoch: u64,
+    /// The id of the cluster that calls are meant for, where it was known by then.
+    pub cluster: Option<ClusterId>,
     /// Of the last known leader, when the call was sent.
     pub term: Term,
+}
+
+impl From {
+    /// Whether an answer that says it is of `cluster` came from another one than was meant.
+    pub fn is_foreign(&self, cluster: ClusterId) -> bool {
+        self.cluster.is_some_and(|expected| expected != cluster)
+    }
 }
 
 /// Gives first what was gathered.
@@ -43,7 +53,11 @@ pub struct AnswerBody {
 enum Source {
     /// The trailers were the end.
     Ended,
-    H1(Incoming),
+    H1 {
+        incoming: Incoming,
+        /// Its member is given up.
+        cut: Pin<Box<OwnedNotified>>,
+    },
     H2 {
         received: Received,
         _exchange: Exchange,
@@ -137,10 +151,16 @@ impl Source {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self {
             Self::Ended => Poll::Ready(None),
-            Self::H1(incoming) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(|error| Broken::Connection(error.to_string()))))
-            }
+            Self::H1 { incoming, cut } => match Pin::new(incoming).poll_frame(cx) {
+                Poll::Pending => {
+                    ready!(cut.as_mut().poll(cx));
+                    Poll::Ready(Some(Err(Broken::Connection(GIVEN_UP.to_owned()))))
+                }
+                Poll::Ready(frame) => {
+                    let broken = |error: hyper::Error| Broken::Connection(error.to_string());
+                    Poll::Ready(frame.map(|frame| frame.map_err(broken)))
+                }
+            },
             Self::H2 { received, .. } => Pin::new(received).poll_frame(cx),
         }
     }
@@ -148,15 +168,15 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Ended => true,
-            Self::H1(incoming) => incoming.is_end_stream(),
+            Self::H1 { incoming, .. } => incoming.is_end_stream(),
             Self::H2 { received, .. } => received.is_end_stream(),
         }
     }
 }
 
 impl AnswerBody {
-    pub(super) fn h1(incoming: Incoming) -> Self {
-        Self { data: None, trailers: None, rest: Source::H1(incoming) }
+    pub(super) fn h1(incoming: Incoming, cut: Pin<Box<OwnedNotified>>) -> Self {
+        Self { data: None, trailers: None, rest: Source::H1 { incoming, cut } }
     }
 
     pub(super) fn ended() -> Self {
@@ -196,7 +216,7 @@ impl HttpBody for AnswerBody {
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         match &self.rest {
-            Source::H1(incoming) => incoming.size_hint(),
+            Source::H1 { incoming, .. } => incoming.size_hint(),
             Source::Ended | Source::H2 { .. } => hyper::body::SizeHint::default(),
         }
     }

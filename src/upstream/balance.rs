@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::view::{Leader, Member, Reason, Source, Standing, View};
+use super::view::{Leader, Member, Reason, Standing, View};
 use crate::types::ids::EndpointId;
 
 /// What a call wants of its member.
@@ -115,15 +115,10 @@ fn steps(latency: Duration) -> f64 {
     ratio.log2().floor().exp2()
 }
 
-/// Lower is better; `None` is never: a URL that the cluster itself advertises has to prove first
-/// that it leads to the cluster.
+/// Lower is better; `None` is never.
 fn rank(member: &Member) -> Option<u8> {
     match member.standing {
-        Standing::Unproven | Standing::Out(_)
-            if member.endpoint.source == Source::Members && member.report.is_none() =>
-        {
-            None
-        }
+        _ if member.must_prove => None,
         Standing::Healthy => Some(0),
         Standing::Unproven => Some(1),
         Standing::Out(Reason::AnotherMember | Reason::ForeignCluster | Reason::Loop) => None,
@@ -150,7 +145,7 @@ const LEADER_IS_BUSY: f64 = 0.125;
 mod tests {
     use std::time::Instant;
 
-    use super::super::view::{Endpoint, Verdict};
+    use super::super::view::{Endpoint, Source, Verdict};
     use super::super::vitals::Vitals;
     use super::*;
 
@@ -169,6 +164,7 @@ mod tests {
             standing: *standing,
             detail: String::new(),
             since: now,
+            must_prove: false,
             report: None,
             vitals: Vitals::new(now),
             verdict: Verdict::Stay,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::changes::Changes;
 use super::dial::Dialer;
@@ -14,6 +15,8 @@ use super::view::{Endpoint, Verdict};
 pub(super) struct Connections {
     pub endpoint: Endpoint,
     pub http1: Http1,
+    http1_calls_cut: Arc<Notify>,
+    http1_streams_cut: Arc<Notify>,
     bulk: Arc<Lane>,
     stream: Arc<Lane>,
     unary: Arc<Lane>,
@@ -31,6 +34,8 @@ impl Connections {
         let lane = |kind| Lane::new(endpoint.clone(), kind, dialer.clone(), metrics.clone(), changes.clone());
         Arc::new(Self {
             http1: http1::client(endpoint, dialer.clone(), metrics.traffic.clone()),
+            http1_calls_cut: Arc::default(),
+            http1_streams_cut: Arc::default(),
             bulk: lane(LaneKind::Bulk),
             stream: lane(LaneKind::Stream),
             unary: lane(LaneKind::Unary),
@@ -60,11 +65,19 @@ impl Connections {
         }
         if verdict >= Verdict::CutStreams {
             self.stream.cut();
+            self.http1_streams_cut.notify_waiters();
         }
         if verdict >= Verdict::CutAll {
             self.bulk.cut();
             self.unary.cut();
+            self.http1_calls_cut.notify_waiters();
         }
+    }
+
+    /// Ends when a call in HTTP/1 that is under way has to end, or one without an end.
+    pub fn http1_cut(&self, endless: bool) -> OwnedNotified {
+        let cut = if endless { &self.http1_streams_cut } else { &self.http1_calls_cut };
+        cut.clone().notified_owned()
     }
 
     /// Ends when a read should not wait here any longer.

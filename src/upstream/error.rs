@@ -1,6 +1,7 @@
 //! Why a call has no answer.
 
 use crate::types::call::Broken;
+use crate::types::ids::ClusterId;
 use crate::types::method::Effect;
 use crate::types::status::{CONNECTION_LOST, Code, OUTCOME_UNKNOWN, Status};
 
@@ -9,6 +10,9 @@ pub enum Failure {
     /// A read was given up: its member has left rotation.
     #[error("the member has left rotation")]
     Evicted,
+    /// A read was answered by a member of a cluster with this id, which is not ours.
+    #[error("the member is of another cluster, {0}")]
+    Foreign(ClusterId),
     /// The call was sent; whether etcd processed it is not known.
     #[error("{0}")]
     Lost(Broken),
@@ -28,6 +32,10 @@ impl Failure {
     pub fn status(&self, effect: Effect) -> Status {
         match self {
             Self::Evicted => Status::new(Code::Unavailable, CONNECTION_LOST),
+            Self::Foreign(cluster) => Status::new(
+                Code::Unavailable,
+                format!("etcdlet: the member that answered is of another cluster, {cluster}"),
+            ),
             Self::Lost(_) if effect == Effect::Read => Status::new(Code::Unavailable, CONNECTION_LOST),
             Self::Lost(_) => Status::new(Code::Unavailable, OUTCOME_UNKNOWN),
             Self::Refused => {
@@ -46,6 +54,7 @@ impl Failure {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Evicted => "evicted",
+            Self::Foreign(_) => "foreign",
             Self::Lost(_) => "lost",
             Self::Refused => "refused",
             Self::Unreachable(_) => "unreachable",

@@ -76,7 +76,7 @@ impl Link {
             metrics.connections.inc();
             let (outcome, by_itself) = tokio::select! {
                 outcome = connection => (outcome.err().map(|error| error.to_string()), true),
-                () = cut.notified() => (Some("the member has left rotation".to_owned()), false),
+                () = cut.notified() => (Some(GIVEN_UP.to_owned()), false),
             };
             metrics.connections.dec();
             ended.store(true, Ordering::Relaxed);
@@ -172,6 +172,9 @@ impl Drop for Lease {
         }
     }
 }
+
+/// Why calls end with a connection that has not failed.
+pub(super) const GIVEN_UP: &str = "the member has left rotation";
 
 /// The largest that HTTP/2 has: only windows of streams hold anything back, so that streams
 /// whose clients do not read never stop the others.

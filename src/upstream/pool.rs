@@ -86,6 +86,12 @@ impl Upstream {
             view.members.iter().all(|member| member.endpoint.address != before.endpoint.address)
         });
         gone.for_each(|member| self.metrics.remove(&member.endpoint.address.to_string()));
+        // Nobody looks after the members of these any longer. Short calls still have their answers,
+        // unless the cluster is gone too.
+        let verdict = if view.epoch == old.view.epoch { Verdict::CutStreams } else { Verdict::CutAll };
+        let stays = |id| view.members.iter().any(|member| member.endpoint.id == id);
+        let gone = old.connections.iter().filter(|known| !stays(known.endpoint.id));
+        gone.for_each(|known| known.obey(verdict));
         let routes = Arc::new(Routes { view, connections });
         self.routes.store(routes.clone());
         for (member, connections) in routes.view.members.iter().zip(&routes.connections) {

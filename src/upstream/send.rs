@@ -15,7 +15,7 @@ use super::connections::Connections;
 use super::error::Failure;
 use super::http1::strip;
 use super::lane::{LaneKind, Offer};
-use super::link::Opened;
+use super::link::{GIVEN_UP, Opened};
 use super::pool::{Routes, Upstream};
 use super::uri::{aim, aim_h1};
 use super::view::{self, Leader, Member, Standing, View};
@@ -131,8 +131,8 @@ impl Upstream {
         outcome
     }
 
-    /// Counts a call that no member got.
-    pub fn unsent(&self, failure: Failure) -> Failure {
+    /// Counts a failure that was found elsewhere: a call that no member got, or the wrong one.
+    pub fn count(&self, failure: Failure) -> Failure {
         self.metrics.on_failure(failure.reason());
         failure
     }
@@ -148,6 +148,7 @@ impl Upstream {
                 endpoint: member.endpoint.id,
                 is_leader: routes.view.leader == Leader::Known(place),
                 epoch: routes.view.epoch,
+                cluster: routes.view.cluster_id,
                 term: routes.view.term,
             },
             gathers: route.gathers,
@@ -247,6 +248,9 @@ fn blocked(route: &Route, routes: &Routes, failures: &[String]) -> Blocked {
     if !view.members.is_empty() && view.members.iter().all(loops) {
         return Blocked::Loop;
     }
+    if view.members.iter().any(|member| member.must_prove && member.standing == Standing::Unproven) {
+        return Blocked::Connecting;
+    }
     let why = match (&view.discovery_error, failures) {
         (Some(error), []) => error.clone(),
         (None, []) if view.members.is_empty() => "none is known yet".to_owned(),
@@ -260,6 +264,9 @@ fn blocked(route: &Route, routes: &Routes, failures: &[String]) -> Blocked {
 fn standings(view: &View) -> String {
     let standing = |member: &Member| match member.standing {
         Standing::Out(reason) => format!("{}: {reason}: {}", member.endpoint.address, member.detail),
+        Standing::Unproven if member.must_prove => {
+            format!("{}: not known yet whose it is", member.endpoint.address)
+        }
         Standing::Healthy | Standing::Unproven => format!("{}: tried", member.endpoint.address),
     };
     view.members.iter().map(standing).collect::<Vec<_>>().join("; ")
@@ -321,11 +328,18 @@ async fn receive(
 }
 
 async fn send_h1(call: Call, connections: Arc<Connections>, from: From) -> Result<Answer, Failure> {
-    let Call { body, mut head, .. } = call;
+    let Call { rpc, body, mut head, .. } = call;
     let address = &connections.endpoint.address;
+    let mut cut = Box::pin(connections.http1_cut(rpc.endless));
+    cut.as_mut().enable();
     aim_h1(&mut head, address).map_err(|error| Failure::Unsendable(error.to_string()))?;
     let request = Request::from_parts(*head, body);
-    let response = connections.http1.request(request).await.map_err(|error| {
+    let response = tokio::select! {
+        biased;
+        response = connections.http1.request(request) => response,
+        () = &mut cut => return Err(Failure::Lost(Broken::Connection(GIVEN_UP.to_owned()))),
+    };
+    let response = response.map_err(|error| {
         let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         if error.is_connect() {
             Failure::Unreachable(format!("{address}: {why}"))
@@ -335,5 +349,5 @@ async fn send_h1(call: Call, connections: Arc<Connections>, from: From) -> Resul
     })?;
     let (mut head, body) = response.into_parts();
     strip(&mut head.headers);
-    Ok(Answer::new(head, AnswerBody::h1(body), from))
+    Ok(Answer::new(head, AnswerBody::h1(body, cut), from))
 }

@@ -61,6 +61,8 @@ pub struct Member {
     /// More on the reason, for people.
     pub detail: String,
     pub since: Instant,
+    /// Nobody knows yet whose it is, and there is reason to doubt: it gets no call.
+    pub must_prove: bool,
     /// What it last said of itself.
     pub report: Option<Report>,
     pub vitals: Arc<Vitals>,

@@ -5,6 +5,7 @@ mod before;
 mod cancel;
 mod codes;
 mod endpoints;
+mod foreign;
 mod goaway;
 mod hedges;
 mod loops;

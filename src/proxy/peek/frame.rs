@@ -1,10 +1,18 @@
 //! gRPC's frame around a message: a flag for its compression and four bytes of its length.
 
+use bytes::Bytes;
+
 /// The message of a request that is one uncompressed gRPC frame.
 pub(crate) fn message(body: &[u8]) -> Option<&[u8]> {
     let (header, message) = body.split_first_chunk::<5>()?;
     let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
     (header[0] == 0 && message.len() == length as usize).then_some(message)
+}
+
+/// The frame of a message with `more` behind its fields.
+pub(super) fn extended(message: &[u8], more: &[u8]) -> Option<Bytes> {
+    let length = u32::try_from(message.len() + more.len()).ok()?;
+    Some([&[0], &length.to_be_bytes()[..], message, more].concat().into())
 }
 
 /// The length of the first gRPC frame, its header included, once that is there.

@@ -6,7 +6,8 @@
 //!                     both read by fields: tag and value, one after the other
 //! ```
 //!
-//! Invariants: nothing here allocates, or panics whatever the bytes; a message is not changed;
+//! Invariants: nothing here panics whatever the bytes; no message is changed, and nothing is
+//! allocated, but where a read is made a stricter one;
 //! what can't be read is taken for the strictest thing it could be, and etcd is left to refuse it.
 //!
 //! Deliberately absent: compressed messages, which etcd's own clients never send and etcd does
@@ -19,5 +20,5 @@ mod response;
 
 pub(crate) use fields::raw_fields;
 pub(crate) use frame::{frame_length, message};
-pub(crate) use request::{Kind, alarm, is_long_range, range, txn};
+pub(crate) use request::{Kind, alarm, is_long_range, linearizable, range, txn};
 pub(crate) use response::{Header, Headers, header};

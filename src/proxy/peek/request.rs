@@ -1,6 +1,9 @@
 //! What a request asks for.
 
+use bytes::Bytes;
+
 use super::fields::{Fields, Malformed, Value};
+use super::frame::{extended, message};
 
 /// What a request asks for, as far as routing and retry must know. From the strictest to the
 /// laxest.
@@ -61,9 +64,14 @@ fn try_operation(operation: &[u8]) -> Result<Kind, Malformed> {
     Ok(kind.unwrap_or(Kind::Write))
 }
 
+/// The gRPC frame of a `RangeRequest`, made linearizable: of several values the last one counts.
+pub(crate) fn linearizable(frame: &[u8]) -> Option<Bytes> {
+    const NOT_SERIALIZABLE: [u8; 2] = [(SERIALIZABLE << 3) as u8, 0];
+    extended(message(frame)?, &NOT_SERIALIZABLE)
+}
+
 /// `serializable` of a `RangeRequest`; of several the last one counts.
 fn is_serializable(request: &[u8]) -> Result<bool, Malformed> {
-    const SERIALIZABLE: u32 = 7;
     let mut serializable = false;
     for field in Fields(request) {
         match field? {
@@ -109,6 +117,9 @@ pub(crate) fn is_long_range(request: &[u8]) -> bool {
     ranges && !counts && (limit == 0 || limit > SHORT_LIMIT)
 }
 
+/// In a `RangeRequest`.
+const SERIALIZABLE: u32 = 7;
+
 /// Answers of up to so many keys go with the small calls.
 const SHORT_LIMIT: u64 = 64;
 
@@ -123,6 +134,18 @@ mod tests {
 
     fn is_long(request: &RangeRequest) -> bool {
         is_long_range(&request.encode_to_vec())
+    }
+
+    #[test]
+    fn a_serializable_range_becomes_linearizable_and_keeps_the_rest() {
+        let asked = RangeRequest { key: "a".into(), limit: 7, serializable: true, ..Default::default() };
+        let frame = extended(&asked.encode_to_vec(), &[]).unwrap();
+        assert_eq!(range(message(&frame).unwrap()), Kind::SerializableRead);
+        let changed = linearizable(&frame).unwrap();
+        assert_eq!(range(message(&changed).unwrap()), Kind::LinearizableRead);
+        let changed = RangeRequest::decode(message(&changed).unwrap()).unwrap();
+        assert_eq!(changed, RangeRequest { serializable: false, ..asked });
+        assert_eq!(linearizable(&frame[..frame.len() - 1]), None);
     }
 
     #[test]

@@ -75,24 +75,15 @@ impl Driver {
 
     /// Runs until the process ends.
     pub async fn run(mut self) {
-        let mut watch_until = None;
+        let mut watch = Watch::Asleep;
         loop {
             let now = Instant::now();
             let waiting = self.watch_calls(now);
             self.core.handle_timeout(now);
             self.do_outputs(now);
-            match watch_until {
-                None if !self.signals.is_asleep() => watch_until = Some(now + WATCH_INTERVAL),
-                Some(until) if now >= until && waiting => watch_until = Some(now + WATCH_INTERVAL),
-                Some(until) if now >= until => {
-                    // The next call wakes.
-                    self.signals.sleep();
-                    watch_until = None;
-                }
-                None | Some(_) => {}
-            }
+            watch = watch.next(waiting, &self.signals, now);
             let timeout = self.core.poll_timeout(now);
-            let until = watch_until.map_or(timeout, |watch| watch.min(timeout));
+            let until = watch.look_at().map_or(timeout, |at| at.min(timeout));
             tokio::select! {
                 biased;
                 Some(ended) = self.ended.recv() => {
@@ -178,6 +169,42 @@ impl Driver {
     }
 }
 
+/// Whether the calls are looked at now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    /// There were none; the next one wakes.
+    Asleep,
+    /// Until then.
+    Awake(Instant),
+    /// As asleep, but for one more look, then: a call may have begun just before and seen us awake.
+    Dozing(Instant),
+}
+
+impl Watch {
+    fn next(self, waiting: bool, signals: &Signals, now: Instant) -> Self {
+        let woken = waiting || !signals.is_asleep();
+        match self {
+            Self::Awake(at) | Self::Dozing(at) if now < at => self,
+            Self::Awake(_) if !waiting => {
+                signals.sleep();
+                Self::Dozing(now + WATCH_INTERVAL)
+            }
+            Self::Asleep | Self::Dozing(_) if !woken => Self::Asleep,
+            Self::Asleep | Self::Awake(_) | Self::Dozing(_) => {
+                signals.stay_awake();
+                Self::Awake(now + WATCH_INTERVAL)
+            }
+        }
+    }
+
+    fn look_at(self) -> Option<Instant> {
+        match self {
+            Self::Asleep => None,
+            Self::Awake(at) | Self::Dozing(at) => Some(at),
+        }
+    }
+}
+
 fn discover(core: &mut Core, (seeds, error): &(Vec<Seed>, Option<String>), now: Instant) {
     // What failed keeps its seeds; the others may have new ones.
     core.handle_seeds(seeds, now);
@@ -213,3 +240,32 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Probes of all members that may end at once.
 const OUTCOMES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_begins_while_the_watch_falls_asleep_is_seen() {
+        let (signals, start) = (Signals::default(), Instant::now());
+        let at = |looks: u32| start + WATCH_INTERVAL * looks;
+        let awake = Watch::Asleep.next(false, &signals, start);
+        assert_eq!(awake, Watch::Awake(at(1)), "nobody has slept yet");
+        let dozing = awake.next(false, &signals, at(1));
+        assert_eq!((dozing, signals.is_asleep()), (Watch::Dozing(at(2)), true));
+        assert_eq!(dozing.next(false, &signals, at(2)), Watch::Asleep);
+        assert_eq!(dozing.next(true, &signals, at(2)), Watch::Awake(at(3)), "it has not woken anybody");
+        assert!(!signals.is_asleep(), "and the next ones need not");
+    }
+
+    #[test]
+    fn a_call_wakes_the_watch_for_a_while() {
+        let (signals, start) = (Signals::default(), Instant::now());
+        signals.sleep();
+        assert_eq!(Watch::Asleep.next(false, &signals, start), Watch::Asleep);
+        signals.on_call();
+        let awake = Watch::Asleep.next(false, &signals, start);
+        assert_eq!(awake, Watch::Awake(start + WATCH_INTERVAL));
+        assert_eq!(awake.next(true, &signals, start), awake);
+    }
+}

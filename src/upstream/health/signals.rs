@@ -36,6 +36,10 @@ impl Signals {
         self.0.asleep.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn stay_awake(&self) {
+        self.0.asleep.store(false, Ordering::Relaxed);
+    }
+
     pub(super) fn is_asleep(&self) -> bool {
         self.0.asleep.load(Ordering::Relaxed)
     }

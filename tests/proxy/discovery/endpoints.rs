@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderMap;
+use tokio::time::sleep;
+
 use super::{FOLLOWED, PLAIN, PUT, calls_succeed, endpoints_become, in_front, put, until};
 use crate::support::dns::DnsServer;
 use crate::support::etcd::{Cluster, Etcd};
 use crate::support::grpc::Channel;
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Call, Upstream};
 
 #[tokio::test]
 async fn srv_records_lead_to_all_members() {
@@ -98,6 +101,36 @@ async fn addresses_that_change_are_followed_and_those_left_get_no_more_calls() {
     let before = first.puts();
     calls_succeed(&channel).await;
     assert_eq!(first.puts(), before);
+}
+
+/// Nobody looks after it any longer, so that its streams would not notice its end.
+#[tokio::test]
+async fn streams_of_an_address_that_is_gone_end_and_calls_finish() {
+    let dns = DnsServer::start();
+    let slow = |mut call: Call| async move {
+        if call.path() == PUT {
+            sleep(Duration::from_secs(5)).await;
+            return call.answer(b"").await;
+        }
+        let _answering = call.begin();
+        std::future::pending::<()>().await;
+    };
+    let first = Upstream::start_on((Ipv4Addr::new(127, 0, 0, 2), 0).into(), slow);
+    let port = first.addr().port();
+    let second = Counted::start((Ipv4Addr::new(127, 0, 0, 3), port).into());
+    dns.set_a("etcd.test", &[Ipv4Addr::new(127, 0, 0, 2)], 1);
+    let sidecar = in_front(&dns, &format!("dns: http://etcd.test:{port}"));
+    endpoints_become(&sidecar, "dns", &[first.url()], FOLLOWED).await;
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let watch = channel.stream("/etcdserverpb.Watch/Watch", HeaderMap::new()).await.unwrap();
+    let putting = tokio::spawn(async move { put(&channel).await });
+    until(FOLLOWED, "both are under way", async || first.calls() == 2).await;
+    dns.set_a("etcd.test", &[Ipv4Addr::new(127, 0, 0, 3)], 1);
+    let status = watch.answer(FOLLOWED).await.status();
+    assert_eq!((status.code, status.message.as_str()), (Some(14), "etcdlet: upstream connection lost"));
+    assert!(!putting.is_finished());
+    putting.await.unwrap().expect("it was under way, and the member still lives");
+    assert_eq!(second.puts(), 0);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use tokio::time::sleep;
 
 use super::{ALONE, WARM_UP};
+use crate::http1::client::{Connection, post};
 use crate::support::etcd::{Cluster, Etcd};
 use crate::support::grpc::{Answer, Channel, End, Event, Stream};
 use crate::support::load::Load;
@@ -31,6 +32,42 @@ async fn watches_on_a_frozen_member_end_unavailable_within_a_second_under_load()
 #[tokio::test]
 async fn idle_watches_on_a_frozen_member_end_unavailable_within_seven_seconds() {
     watches_end_unavailable("SIGSTOP when idle", Etcd::freeze, false, Duration::from_secs(7)).await;
+}
+
+/// The JSON gateway's calls do not wait for the member to wake up either.
+#[tokio::test]
+async fn calls_of_http_1_on_a_frozen_leader_end_soon_after_the_election() {
+    let _alone = ALONE.lock().await;
+    let mut cluster = Cluster::start(3);
+    let sidecar = Sidecar::start(&cluster.endpoints());
+    let load = Load::start(&sidecar.url());
+    sleep(WARM_UP).await;
+    let leader = cluster.leader();
+    let mut watches = Vec::new();
+    for _ in 0..WATCHES {
+        let mut watch = Connection::open(&sidecar.url()).await;
+        watch.send(&post("/v3/watch", r#"{"create_request": {"key": "d2F0Y2hlZA=="}}"#)).await;
+        assert_eq!(watch.head().await.status, 200);
+        let created: serde_json::Value =
+            serde_json::from_slice(&watch.chunk().await.expect("a chunk")).expect("JSON");
+        let member =
+            created["result"]["header"]["member_id"].as_str().expect("an id").parse().expect("a number");
+        watches.push((watch, cluster.place_of(member).expect("the watch is on one of the members")));
+    }
+    let began = Instant::now();
+    cluster.members[leader].freeze();
+    let mut put = Connection::open(&sidecar.url()).await;
+    let answer = put.post("/v3/kv/put", r#"{"key": "aHR0cA==", "value": "MQ=="}"#).await;
+    println!("the put ended after {:.3?}: {} {}", began.elapsed(), answer.status, answer.text());
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(began.elapsed() < ELECTED, "{:?}", began.elapsed());
+    for (watch, place) in &mut watches {
+        let ended =
+            watch.is_closed_within(if *place == leader { ELECTED } else { Duration::from_millis(10) });
+        assert_eq!(ended.await, *place == leader, "a watch on {place}; {leader} is frozen");
+    }
+    println!("all watches on it ended after {:.3?}", began.elapsed());
+    println!("{}", load.stop());
 }
 
 async fn watches_end_unavailable(what: &str, fault: fn(&mut Etcd), loaded: bool, limit: Duration) {
@@ -104,5 +141,7 @@ impl Watch {
 }
 
 const WATCHES: usize = 6;
+/// The longest election timeout of etcd, and what it takes to hear of it.
+const ELECTED: Duration = Duration::from_secs(4);
 /// How long a watch is waited for beyond its limit, to tell how late it ended.
 const PATIENCE: Duration = Duration::from_secs(5);

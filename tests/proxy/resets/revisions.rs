@@ -6,9 +6,10 @@ use etcdlet::proto::etcdserverpb as pb;
 use prost::Message;
 
 use super::pair::{Pair, put, range};
+use super::{RANGE, until};
 use crate::observability::metric;
 use crate::support::grpc::Answer;
-use crate::support::upstream::Call;
+use crate::support::upstream::{Call, Report};
 
 #[tokio::test]
 async fn a_serializable_answer_that_is_too_old_is_asked_of_the_other_member() {
@@ -67,6 +68,64 @@ async fn a_linearizable_answer_is_never_too_old() {
     assert_eq!(pair.seen().len(), 2);
 }
 
+/// What even the leader does not show is asked of a majority, which knows.
+#[tokio::test]
+async fn a_leader_that_has_not_applied_all_is_asked_through_a_majority() {
+    let pair = led(|call| revision_by_kind(call, 5, 10)).await;
+    assert_eq!(pair.ask(&put()).await.status().code, Some(0));
+    let started = Instant::now();
+    assert_eq!(revision(&pair.ask(&range(true)).await), 10);
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
+    assert_eq!((waits(&pair, "fresh"), waits(&pair, "stale")), (1.0, 0.0));
+    assert_eq!(metric(&pair.sidecar, "etcdlet_watermark_revision"), 10.0);
+}
+
+/// Clients that only make serializable reads do not wait for what never comes.
+#[tokio::test]
+async fn a_cluster_that_was_restored_is_believed_as_soon_as_a_majority_says_so() {
+    let pair = led(|call| revision_by_kind(call, 5, 5)).await;
+    assert_eq!(pair.ask(&put()).await.status().code, Some(0));
+    for _ in 0..3 {
+        let started = Instant::now();
+        assert_eq!(revision(&pair.ask(&range(true)).await), 5);
+        assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
+    }
+    assert_eq!((waits(&pair, "fresh"), waits(&pair, "stale")), (0.0, 0.0));
+    assert_eq!(metric(&pair.sidecar, "etcdlet_restores_total"), 1.0);
+    assert_eq!(metric(&pair.sidecar, "etcdlet_watermark_revision"), 5.0);
+}
+
+/// A pair whose first member is known to lead.
+async fn led<F>(script: impl Fn(Call) -> F + Clone + Send + Sync + 'static) -> Pair
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let pair = Pair::start("", move |_, call| script(call)).await;
+    for (member, member_id) in pair.members.iter().zip(1..) {
+        member.report(Report { cluster_id: 1, member_id, term: 3, leader: 1, revision: 1, learner: false });
+    }
+    // They are asked again now and then; a connection that ends makes it soon.
+    pair.members[0].kill_connections();
+    until(Duration::from_secs(20), "the leader is known", || {
+        let cluster: serde_json::Value =
+            serde_json::from_str(&pair.sidecar.admin_get("/cluster").1).expect("/cluster is JSON");
+        cluster["leader"].is_string()
+    })
+    .await;
+    pair
+}
+
+/// A write has shown 10; a serializable read and a linearizable one show these.
+async fn revision_by_kind(mut call: Call, serializable: i64, linearizable: i64) {
+    let body = call.body().await;
+    let revision = match call.path() {
+        RANGE if pb::RangeRequest::decode(&body[5..]).expect("a request").serializable => serializable,
+        RANGE => linearizable,
+        _ => 10,
+    };
+    answer_by(call, [revision], 0).await;
+}
+
 /// Answers with the revision for the call of this number, or the last one.
 async fn answer_by<const COUNT: usize>(call: Call, revisions: [i64; COUNT], number: usize) {
     let revision = revisions[number.min(COUNT - 1)];
@@ -79,6 +138,9 @@ fn revision(answer: &Answer) -> i64 {
     let response: pb::RangeResponse = answer.messages[0].decode();
     response.header.expect("an answer has a header").revision
 }
+
+/// Well below `watermark-wait`.
+const AT_ONCE: Duration = Duration::from_millis(150);
 
 fn waits(pair: &Pair, outcome: &str) -> f64 {
     metric(&pair.sidecar, &format!("etcdlet_watermark_waits_total{{outcome=\"{outcome}\"}}"))

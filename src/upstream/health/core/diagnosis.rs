@@ -151,6 +151,7 @@ impl Core {
                 standing: member.standing,
                 detail: member.detail.clone(),
                 since: now.min(member.since),
+                must_prove: self.must_prove(member),
                 report: member.report.clone(),
                 vitals: member.vitals.clone(),
                 verdict: member.verdict,
@@ -167,6 +168,12 @@ impl Core {
             suspicion: self.suspicion.is_some(),
             discovery_error: self.discovery_error.clone(),
         }
+    }
+
+    /// A URL that the cluster itself advertises may lead anywhere, and so may any when the cluster is
+    /// named by hand. A seed whose Status is not for us can't prove more than that it lives.
+    fn must_prove(&self, member: &Tracked) -> bool {
+        member.report.is_none() && (!member.is_seed() || self.pin.by_hand && member.status.answered.is_none())
     }
 
     /// Keeps the one there is while it is healthy and none is older: clients enable features by
