@@ -320,6 +320,24 @@ fn a_leader_that_is_cut_off_is_not_believed_when_the_others_deny_it() {
     assert!(world.news.contains(&News::Elected { leader: MemberId(2), term: Term(3), first: false }));
 }
 
+/// A member that is just changing its term tells the new leader with the old one.
+#[test]
+fn a_leader_that_is_heard_of_with_two_terms_has_still_replaced_the_one_before() {
+    let mut world = World::started();
+    world.members[0].state = State::Stuck;
+    world.elect(2, 3, &[1]);
+    world.core.handle_suspicion(world.now);
+    world.run(10);
+    // It hears of the new leader too, but nobody hears it.
+    world.elect(3, 3, &[0, 1, 2]);
+    world.run(800);
+    assert_eq!(world.leader_url().unwrap(), "http://c:1");
+    assert!(world.news.contains(&News::Elected { leader: MemberId(3), term: Term(2), first: false }));
+    assert!(world.news.contains(&News::Elected { leader: MemberId(3), term: Term(3), first: false }));
+    assert_eq!(world.standing(0), OUT(Reason::Stuck));
+    assert_eq!(world.member("http://a:1").verdict, Verdict::CutAll);
+}
+
 #[test]
 fn a_higher_term_without_a_leader_does_not_unseat_one() {
     let mut world = World::started();

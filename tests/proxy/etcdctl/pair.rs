@@ -153,8 +153,12 @@ impl Pair {
 
     /// Waits for the end of a command that repeats a line, how often is chance, and compares each kind of line once.
     pub(crate) fn wait_distinct(&mut self, background: Background) {
-        let Background { script, runs } = background;
-        let printed = runs.map(Run::finish);
+        let Background { script, runs: [direct, through] } = background;
+        // At the same time: some print something every so often.
+        let printed = scope(|threads| {
+            let through = threads.spawn(|| through.finish());
+            [direct.finish(), through.join().expect("it only waits for a process")]
+        });
         self.compare(&script, &printed, |text| {
             let mut lines: Vec<&str> = text.lines().collect();
             lines.dedup();
@@ -176,19 +180,21 @@ impl Pair {
 
     /// Interrupts a command as a user does, and compares all that it printed.
     pub(crate) fn interrupt(&mut self, background: Background) {
-        let Background { script, runs } = background;
-        let printed = runs.map(|run| {
+        for run in &background.runs {
             // Fails only if it has ended already.
             kill_process(Pid::from_child(&run.child), Signal::INT).ok();
-            run.finish()
-        });
-        self.compare(&script, &printed, str::to_owned);
+        }
+        self.wait(background);
     }
 
     /// Waits for the end of a command, and compares all that it printed.
     pub(crate) fn wait(&mut self, background: Background) {
-        let Background { script, runs } = background;
-        let printed = runs.map(Run::finish);
+        let Background { script, runs: [direct, through] } = background;
+        // At the same time: some print something every so often.
+        let printed = scope(|threads| {
+            let through = threads.spawn(|| through.finish());
+            [direct.finish(), through.join().expect("it only waits for a process")]
+        });
         self.compare(&script, &printed, str::to_owned);
     }
 

@@ -100,7 +100,11 @@ impl Core {
         let is_new = self.claim.is_none_or(|claim| (claim.term, claim.leader) != (term, leader));
         if is_new {
             let first = self.claim.is_none();
-            let previous = self.claim.map(|claim| claim.leader).filter(|previous| *previous != leader);
+            // The same leader is heard of with two terms where a member is just changing its own.
+            let previous = match self.claim {
+                Some(before) if before.leader == leader => before.previous,
+                before => before.map(|before| before.leader),
+            };
             self.claim = Some(Claim { term, leader, previous, at: now, believed });
             self.outputs.push_back(Output::News(News::Elected { leader, term, first }));
             self.changed = true;
