@@ -18,6 +18,7 @@ pub struct Holds {
 
 /// A call that is held. Counts as released, unless it was told otherwise.
 pub(super) struct Held {
+    pub since: Instant,
     pub until: Instant,
     outcome: &'static str,
     metrics: HoldMetrics,
@@ -37,6 +38,7 @@ impl Holds {
         };
         self.metrics.held.inc();
         Some(Held {
+            since: now,
             until: now + self.limit,
             outcome: "released",
             metrics: self.metrics.clone(),

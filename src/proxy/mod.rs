@@ -13,7 +13,9 @@
 //! they are its own doing.
 
 mod admit;
+mod attempt;
 pub mod config;
+mod copy;
 pub mod drain;
 mod hold;
 mod identity;
@@ -101,7 +103,7 @@ impl Proxy {
         tokio::select! {
             biased;
             answered = self.answer(call, started) => match answered {
-                Ok(answered) => settlement.settle(answered, &self.drain),
+                Ok(answered) => settlement.settle(answered, &self.drain, &self.upstream),
                 Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
                 Err(Unanswered::Status(status)) => settlement.refuse(&status),
             },
@@ -115,7 +117,7 @@ impl Proxy {
         let planned = route::plan(&mut call, &self.config, &self.read_ahead, || self.upstream.view()).await;
         let (plan, _held) = planned.map_err(unroutable)?;
         let is_member_list = call.rpc.path == "/etcdserverpb.Cluster/MemberList";
-        let copy = persist::Copy::of(&mut call);
+        let copy = copy::Copy::of(&mut call);
         let mark = self.watermark.revision();
         let mut answer = match self.upstream.try_send(call, &plan.route, Places::default()) {
             Ok(sent) => match self.attempt(sent, &plan, &copy, mark).await {

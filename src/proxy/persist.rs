@@ -2,94 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::HeaderValue;
-use http::request::Parts;
-
+use super::copy::Copy;
 use super::hold::Held;
 use super::peek::{self, Kind};
-use super::replay::Replay;
 use super::retry::{self, Reason};
 use super::route::Plan;
 use super::watermark::Waited;
 use super::{Proxy, Unanswered};
-use crate::types::call::{Body, Call, Wire};
+use crate::types::call::Call;
 use crate::types::hop;
-use crate::types::method::{Effect, Rpc};
+use crate::types::method::Effect;
 use crate::types::status::{Code, NO_LEADER_NOT_SENT, Status};
 use crate::upstream::view::Leader;
-use crate::upstream::{Aim, Answer, Blocked, Failure, Places, Sent, Unsent};
-
-/// What is needed to send a call once more.
-pub(super) struct Copy {
-    rpc: &'static Rpc,
-    wire: Wire,
-    head: Box<Parts>,
-    deadline: Option<Instant>,
-    body: CopyBody,
-}
-
-enum CopyBody {
-    Stream(Replay),
-    /// Empty for a request without a body.
-    Whole(Bytes),
-}
-
-impl Copy {
-    pub fn of(call: &mut Call) -> Self {
-        let body = match std::mem::replace(&mut call.body, Body::Empty) {
-            Body::Full(bytes) => {
-                call.body = Body::Full(bytes.clone());
-                CopyBody::Whole(bytes)
-            }
-            Body::Stream(body) => {
-                let (body, replay) = Replay::of(body);
-                call.body = body;
-                CopyBody::Stream(replay)
-            }
-            Body::Empty | Body::Trailers(_) | Body::Whole(..) => CopyBody::Whole(Bytes::new()),
-        };
-        Self { rpc: call.rpc, wire: call.wire, head: call.head.clone(), deadline: call.deadline, body }
-    }
-
-    /// Turns a serializable `Range` into a linearizable one. Returns whether it was one.
-    fn linearize(&mut self) -> bool {
-        match &mut self.body {
-            CopyBody::Whole(bytes) if self.rpc.path == "/etcdserverpb.KV/Range" => {
-                let linearizable = peek::linearizable(bytes);
-                let found = linearizable.is_some();
-                *bytes = linearizable.unwrap_or_else(|| bytes.clone());
-                found
-            }
-            CopyBody::Whole(_) | CopyBody::Stream(_) => false,
-        }
-    }
-
-    /// Whether all that was sent of it is still here.
-    fn is_whole(&self) -> bool {
-        match &self.body {
-            CopyBody::Stream(replay) => replay.is_whole(),
-            CopyBody::Whole(_) => true,
-        }
-    }
-
-    /// The call again, with the time that is left. It must be whole, and any call that was made of
-    /// it before is at an end.
-    fn call(&self, now: Instant) -> Call {
-        let body = match &self.body {
-            CopyBody::Stream(replay) => replay.rewind(),
-            CopyBody::Whole(bytes) if bytes.is_empty() => Body::Empty,
-            CopyBody::Whole(bytes) => Body::Full(bytes.clone()),
-        };
-        let mut head = self.head.clone();
-        if let Some(deadline) = self.deadline {
-            let left = deadline.saturating_duration_since(now).as_millis().clamp(1, TIMEOUT_DIGITS_MAX);
-            let value = HeaderValue::from_str(&format!("{left}m"));
-            head.headers.insert("grpc-timeout", value.expect("digits and a letter are visible ASCII"));
-        }
-        Call { rpc: self.rpc, wire: self.wire, head, deadline: self.deadline, body }
-    }
-}
+use crate::upstream::{Aim, Answer, Blocked, Failure, Places, Unsent};
 
 /// The state of a call that goes on.
 struct Persistence {
@@ -162,8 +87,11 @@ impl Proxy {
                 },
                 Next::Unsent(unsent) => match self.wait(&mut state, *unsent).await {
                     Ok(call) => Next::Call(call),
+                    Err(Unanswered::Failed(failure)) if state.freshest.is_some() => {
+                        return state.deliver(self, Err(failure));
+                    }
                     Err(unanswered) => {
-                        return match state.freshest.take().map(Ok).or(state.failed.take()) {
+                        return match state.failed.take() {
                             None => Err(unanswered),
                             Some(outcome) => state.deliver(self, outcome),
                         };
@@ -202,6 +130,12 @@ impl Proxy {
         if reason == Reason::Stale {
             return self.look_for_fresher(state, copy, outcome, now).await;
         }
+        if state.freshest.is_some() && now < state.fresh_until {
+            // Another one may show it, or the same one in a moment.
+            tokio::time::sleep(STALE_PAUSE).await;
+            self.aim_at_the_freshest(state);
+            return Turn::Again;
+        }
         if state.freshest.is_some() || now >= state.started + self.config.retry.read_limit {
             return Turn::Deliver(Box::new(outcome));
         }
@@ -232,7 +166,10 @@ impl Proxy {
         let from_leader = outcome.as_ref().is_ok_and(|answer| answer.from.is_leader);
         let first = state.freshest.is_none();
         if first {
-            state.fresh_until = now + self.config.watermark_wait;
+            let left = copy.deadline.map(|deadline| deadline.saturating_duration_since(now));
+            // A stale answer is of use only while somebody waits for it.
+            let wait = left.map_or(Duration::MAX, |left| left * 3 / 4).min(self.config.watermark_wait);
+            state.fresh_until = now + wait;
         }
         if let Ok(answer) = outcome {
             let better = |best: &Answer| retry::revision(&answer) >= retry::revision(best);
@@ -240,8 +177,7 @@ impl Proxy {
                 state.freshest = Some(answer);
             }
         }
-        let leads = matches!(self.upstream.view().leader, Leader::Known(_));
-        state.plan.route.aim = if leads { Aim::Leader } else { Aim::Any };
+        let leads = self.aim_at_leader(state);
         // An error has no revision to compare: the leader's word is the last on it.
         let is_error = state.freshest.as_ref().is_some_and(|best| retry::revision(best).is_none());
         if now >= state.fresh_until || from_leader && is_error {
@@ -267,13 +203,31 @@ impl Proxy {
         Turn::Again
     }
 
+    /// Returns whether there is a leader to be asked.
+    fn aim_at_leader(&self, state: &mut Persistence) -> bool {
+        let leads = matches!(self.upstream.view().leader, Leader::Known(_));
+        state.plan.route.aim = if leads { Aim::Leader } else { Aim::Any };
+        leads
+    }
+
+    /// For one more try, of whomever there is.
+    fn aim_at_the_freshest(&self, state: &mut Persistence) {
+        self.aim_at_leader(state);
+        state.tried = Places::default();
+    }
+
     /// Until the call can be sent, or should not wait any longer.
     async fn wait(&self, state: &mut Persistence, unsent: Unsent) -> Result<Call, Unanswered> {
         let Unsent { call, why } = unsent;
         let now = Instant::now();
         if state.freshest.is_some() {
-            // Nobody fresher is to be had: the caller delivers it.
-            return Err(Unanswered::Failed(Failure::Evicted));
+            if now >= state.fresh_until || matches!(why, Blocked::Unsendable(_)) {
+                return Err(Unanswered::Failed(Failure::Evicted));
+            }
+            // A connection to whoever is asked may just be made.
+            self.changed_within((state.fresh_until - now).min(HOLD_RECHECK)).await;
+            self.aim_at_the_freshest(state);
+            return Ok(call);
         }
         match why {
             Blocked::Unsendable(why) => {
@@ -321,6 +275,16 @@ impl Proxy {
             Some(held) => held,
             none => none.insert(self.holds.hold(now).ok_or_else(not_sent)?),
         };
+        let view = self.upstream.view();
+        let leads = |place: usize| view.members[place].is_healthy();
+        if now >= held.until.min(held.since + FORWARD_AFTER)
+            && matches!(view.leader, Leader::Known(place) if leads(place))
+        {
+            // It lives, but takes no connection of ours: the others have theirs to it.
+            state.held = None;
+            state.plan.route.aim = Aim::Any;
+            return Ok(());
+        }
         if now >= held.until {
             held.on_timeout();
             if state.plan.effect != Effect::Read {
@@ -340,82 +304,6 @@ impl Proxy {
     async fn changed_within(&self, limit: Duration) {
         // Too early is as good as in time: whoever waits tries again.
         let _elapsed = tokio::time::timeout(limit, self.upstream.changed()).await;
-    }
-
-    /// Waits for the answer; a serializable read may ask a second member meanwhile.
-    pub(super) async fn attempt(
-        &self,
-        sent: Sent,
-        plan: &Plan,
-        copy: &Copy,
-        mark: i64,
-    ) -> (usize, Result<Answer, Failure>) {
-        let place = sent.place;
-        let serializable = plan.kind == Some(Kind::SerializableRead) && !plan.named;
-        match self.config.retry.hedge_after.filter(|_| serializable) {
-            Some(after) => Box::pin(self.hedged(sent, plan, copy, mark, after)).await,
-            None => (place, self.receive(sent, plan).await),
-        }
-    }
-
-    /// What a read brings from another cluster is no answer to it. A mutation happened there, which
-    /// its client has to know.
-    async fn receive(&self, sent: Sent, plan: &Plan) -> Result<Answer, Failure> {
-        let answer = self.upstream.answer(sent).await?;
-        match retry::cluster(&answer).filter(|cluster| answer.from.is_foreign(*cluster)) {
-            Some(cluster) if plan.effect == Effect::Read => {
-                Err(self.upstream.count(Failure::Foreign(cluster)))
-            }
-            Some(_) | None => Ok(answer),
-        }
-    }
-
-    async fn hedged(
-        &self,
-        sent: Sent,
-        plan: &Plan,
-        copy: &Copy,
-        mark: i64,
-        after: Duration,
-    ) -> (usize, Result<Answer, Failure>) {
-        let place = sent.place;
-        let mut first = std::pin::pin!(self.receive(sent, plan));
-        tokio::select! {
-            biased;
-            outcome = &mut first => return (place, outcome),
-            () = tokio::time::sleep(after) => {}
-        }
-        let Some(second) = self.second_of(place, plan, copy) else { return (place, first.await) };
-        let other = second.place;
-        let mut second = std::pin::pin!(self.receive(second, plan));
-        let (outcome, by) = tokio::select! {
-            outcome = &mut first => (outcome, place),
-            outcome = &mut second => (outcome, other),
-        };
-        let does = retry::judge(plan, &outcome, mark).is_none();
-        let (by, outcome) = match (does, by == place) {
-            (true, _) => (by, outcome),
-            // The other one may still do.
-            (false, true) => (other, second.await),
-            (false, false) => (place, first.await),
-        };
-        let outcome_label = if by == other { "won" } else { "lost" };
-        self.metrics.hedges.with_label_values(&[outcome_label]).inc();
-        (by, outcome)
-    }
-
-    fn second_of(&self, place: usize, plan: &Plan, copy: &Copy) -> Option<Sent> {
-        let now = Instant::now();
-        if !copy.is_whole() {
-            return None;
-        }
-        if !self.retries.withdraw(now) {
-            self.metrics.budget_exhausted.inc();
-            return None;
-        }
-        let mut tried = Places::default();
-        tried.insert(place);
-        self.upstream.try_send(copy.call(now), &plan.route, tried).ok()
     }
 }
 
@@ -482,8 +370,8 @@ impl Persistence {
 /// Calls that wait look at the cluster at least this often.
 const HOLD_RECHECK: Duration = Duration::from_millis(100);
 
+/// By then a leader that has died would be known to have.
+const FORWARD_AFTER: Duration = Duration::from_secs(1);
+
 /// A follower is behind by a heartbeat at most, mostly by much less.
 const STALE_PAUSE: Duration = Duration::from_millis(5);
-
-/// `grpc-timeout` has at most eight digits.
-const TIMEOUT_DIGITS_MAX: u128 = 99_999_999;

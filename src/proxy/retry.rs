@@ -70,7 +70,8 @@ fn judge_error(plan: &Plan, reads: bool, code: Code, message: Option<&HeaderValu
     let is = |text: &str| message.is_some_and(|message| percent_decode(message.as_bytes()) == text);
     match code {
         // Interceptors say these before anything else is done.
-        Code::FailedPrecondition if is(ETCD_LEARNER) => Some(Reason::Learner),
+        // Unavailable up to etcd 3.5.
+        Code::FailedPrecondition | Code::Unavailable if is(ETCD_LEARNER) => Some(Reason::Learner),
         Code::Unavailable if is(ETCD_NO_LEADER) && (reads || plan.has_leader) => Some(Reason::NoLeader),
         // Where it is not the first, the member's own time was up, not the client's.
         Code::Unavailable | Code::Canceled | Code::DeadlineExceeded if reads => Some(Reason::Unavailable),

@@ -20,6 +20,8 @@ pub(super) struct Plan {
     /// What the call does, as far as a look at it can tell.
     pub effect: Effect,
     pub kind: Option<Kind>,
+    /// Its answer certainly shows what a majority has agreed on.
+    pub proves: bool,
     /// There is one member that it may go to.
     pub named: bool,
     /// etcd refuses it before anything else where there is no leader.
@@ -84,6 +86,12 @@ fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>
         LaneKind::Unary
     };
     let aim = match (named, rpc.target, kind) {
+        // Its revision comes last: whether it is fresh can't be told from its beginning.
+        (None, Target::Peek, Some(Kind::SerializableRead))
+            if config.leader_aware && rpc.shape == Shape::ServerStream =>
+        {
+            Aim::Linearizable
+        }
         (Some(member), ..) => Aim::Named(member),
         (None, Target::Follower, _) => Aim::Follower,
         (None, Target::Member, _) => Aim::Sticky,
@@ -108,7 +116,12 @@ fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>
         gathers: unary && !rpc.endless,
     };
     let has_leader = unary && call.head.headers.contains_key(&HAS_LEADER);
-    Plan { route, effect, kind, named: named.is_some(), has_leader }
+    let proves = match rpc.path {
+        "/etcdserverpb.KV/DeleteRange" | "/etcdserverpb.KV/Put" => true,
+        "/etcdserverpb.KV/Range" => message.is_some_and(peek::is_linearizable),
+        _ => false,
+    };
+    Plan { route, effect, kind, proves, named: named.is_some(), has_leader }
 }
 
 /// What the request asks for, where its method alone does not say.

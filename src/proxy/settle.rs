@@ -12,15 +12,15 @@ use hyper::body::{Body as HttpBody, Frame};
 use super::Answered;
 use super::drain::{self, Drain};
 use super::metrics::Account;
-use super::peek::{Headers, Kind};
-use super::route::Plan;
+use super::peek::{Headers, json};
 use super::watermark::Watermark;
 use crate::types::call::{Body, Broken, Call, Reply};
+use crate::types::ids::ClusterId;
 use crate::types::method::{Effect, Rpc};
 use crate::types::status::{
     Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
 };
-use crate::upstream::{Answer, Failure, From};
+use crate::upstream::{Answer, Failure, From, Signals, Upstream};
 
 /// What has to be known of a call when its answer ends.
 pub(super) struct Settlement {
@@ -94,12 +94,14 @@ impl Settlement {
     }
 
     /// Passes the member's answer on, under our rules.
-    pub fn settle(mut self, answered: Answered, drain: &Drain) -> Reply {
+    pub fn settle(mut self, answered: Answered, drain: &Drain, upstream: &Upstream) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;
         if !self.grpc {
             self.account.on_code(code_of(head.status));
             let ending = self.ending(drain);
-            return Reply { head, body: Body::stream(Plain { body, ending, _account: self.account }) };
+            let watermark = self.rpc.is_gateway().then_some((self.watermark, from));
+            let body = Plain { body, ending, watermark, _account: self.account };
+            return Reply { head, body: Body::stream(body) };
         }
         if head.headers.contains_key(&GRPC_STATUS) {
             self.finish(&mut head.headers);
@@ -111,8 +113,7 @@ impl Settlement {
             return Reply { head, body: Body::Empty };
         }
         if let Some(header) = header {
-            let proves = matches!(plan.kind, Some(Kind::LinearizableRead)) || is_write(self.rpc, &plan);
-            if proves && from.is_leader && header.revision < mark {
+            if plan.proves && from.is_leader && header.revision < mark {
                 self.watermark.on_restored(header, mark, from);
             }
             self.watermark.on_answer(header, from);
@@ -130,7 +131,15 @@ impl Settlement {
         let headers = body.data.is_none().then(Headers::new);
         Reply {
             head,
-            body: Body::stream(Settled { body, from, headers, settlement: self, ending, done: false }),
+            body: Body::stream(Settled {
+                body,
+                from,
+                headers,
+                settlement: self,
+                suspicion: upstream.signals(),
+                ending,
+                done: false,
+            }),
         }
     }
 
@@ -155,16 +164,15 @@ impl Settlement {
         trailers
     }
 
+    fn on_foreign(&mut self, cluster: ClusterId, suspicion: &Signals) -> HeaderMap {
+        suspicion.suspect();
+        self.trailers(&Failure::Foreign(cluster).status(Effect::Read))
+    }
+
     fn on_broken(&mut self, broken: Broken) -> HeaderMap {
         let status = self.status_of(&Failure::Lost(broken));
         self.trailers(&status)
     }
-}
-
-/// Whether the answer's revision is that of a change that a majority took.
-fn is_write(rpc: &Rpc, plan: &Plan) -> bool {
-    let writes = ["/etcdserverpb.KV/DeleteRange", "/etcdserverpb.KV/Put"];
-    writes.contains(&rpc.path) || rpc.path == "/etcdserverpb.KV/Txn" && plan.kind == Some(Kind::Write)
 }
 
 type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
@@ -176,8 +184,25 @@ struct Settled<B> {
     /// Reads the revisions that pass by, unless the first message told it already.
     headers: Option<Headers>,
     settlement: Settlement,
+    suspicion: Signals,
     ending: Ending,
     done: bool,
+}
+
+impl<B> Settled<B> {
+    /// Takes note of the revisions that pass by; returns the cluster they are of, if that is not ours
+    /// and they are what was asked for.
+    fn look(&mut self, frame: &Frame<Bytes>) -> Option<ClusterId> {
+        let (Some(headers), Some(data)) = (&mut self.headers, frame.data_ref()) else { return None };
+        let (watermark, from) = (&self.settlement.watermark, self.from);
+        let mut foreign = None;
+        headers.on_data(data, |header| {
+            watermark.on_answer(header, from);
+            foreign =
+                Some(ClusterId(header.cluster_id)).filter(|cluster| from.is_foreign(*cluster)).or(foreign);
+        });
+        foreign.filter(|_| self.settlement.rpc.effect == Effect::Read)
+    }
 }
 
 impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> {
@@ -198,13 +223,10 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
                     this.settlement.finish(&mut trailers);
                     trailers
                 }
-                Err(frame) => {
-                    if let (Some(headers), Some(data)) = (&mut this.headers, frame.data_ref()) {
-                        let watermark = &this.settlement.watermark;
-                        headers.on_data(data, |header| watermark.on_answer(header, this.from));
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
+                Err(frame) => match this.look(&frame) {
+                    Some(foreign) => this.settlement.on_foreign(foreign, &this.suspicion),
+                    None => return Poll::Ready(Some(Ok(frame))),
+                },
             },
             Poll::Ready(Some(Err(broken))) => this.settlement.on_broken(broken),
             Poll::Ready(None) => {
@@ -226,6 +248,8 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
 struct Plain<B> {
     body: B,
     ending: Ending,
+    /// Raised by what the JSON gateway answers.
+    watermark: Option<(Watermark, From)>,
     _account: Account,
 }
 
@@ -244,7 +268,14 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
                 ready!(ending.as_mut().poll(cx));
                 Poll::Ready(Some(Err(Broken::Connection(SHUTTING_DOWN.to_owned()))))
             }
-            (frame, _) => frame,
+            (frame, _) => {
+                if let (Some((watermark, from)), Poll::Ready(Some(Ok(frame)))) = (&this.watermark, &frame)
+                    && let Some(header) = frame.data_ref().and_then(|data| json::header(data))
+                {
+                    watermark.on_answer(header, *from);
+                }
+                frame
+            }
         }
     }
 

@@ -32,6 +32,11 @@ impl Rpc {
         if streams.iter().any(|end| path.ends_with(end)) { &GATEWAY_STREAM } else { &GATEWAY }
     }
 
+    /// Whether it is one of the JSON gateway.
+    pub fn is_gateway(&'static self) -> bool {
+        std::ptr::eq(self, &GATEWAY) || std::ptr::eq(self, &GATEWAY_STREAM)
+    }
+
     /// Position for per-RPC arrays of [`COUNT`] entries.
     pub fn index(&'static self) -> usize {
         let offset = std::ptr::from_ref(self).addr().wrapping_sub(TABLE.as_ptr().addr());

@@ -23,6 +23,16 @@ pub enum Aim {
     Sticky,
 }
 
+impl Aim {
+    /// The members that it may have in mind, if need be.
+    pub(super) fn may_be(self, view: &View) -> impl Iterator<Item = &Member> {
+        view.members.iter().filter(move |member| match self {
+            Self::Named(id) => member.endpoint.id == id,
+            _ => true,
+        })
+    }
+}
+
 /// Places among the members, at most [`MEMBERS_MAX`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places(u64);

@@ -94,6 +94,12 @@ impl Link {
     /// Ends when the peer has answered a PING: its process runs. etcd allows one now and then.
     pub async fn ping(&self) -> Result<(), h2::Error> {
         let mut pings = self.pings.lock().await;
+        // A late answer to one before says nothing of now.
+        std::future::poll_fn(|cx| {
+            let _late = pings.poll_pong(cx);
+            Poll::Ready(())
+        })
+        .await;
         // One may still be under way, whose caller has given up: its answer says as much.
         let _pending = pings.send_ping(Ping::opaque());
         std::future::poll_fn(|cx| pings.poll_pong(cx)).await.map(|_pong| ())

@@ -43,6 +43,7 @@ pub use balance::{Aim, Places};
 pub use cluster::{Cluster, ClusterError};
 pub use config::Config;
 pub use error::Failure;
+pub use health::Signals;
 pub use lane::LaneKind;
 pub use pool::Upstream;
 pub use send::{Blocked, Route, Sent, Unsent};

@@ -68,6 +68,11 @@ impl Upstream {
         }
     }
 
+    /// For what goes on when a call is answered.
+    pub fn signals(&self) -> Signals {
+        self.signals.clone()
+    }
+
     /// Something met by a call makes it worth asking how the members are.
     pub fn suspect(&self) {
         self.signals.suspect();
@@ -94,10 +99,12 @@ impl Upstream {
         gone.for_each(|known| known.obey(verdict));
         let routes = Arc::new(Routes { view, connections });
         self.routes.store(routes.clone());
+        let has_healthy = |view: &View| view.members.iter().any(Member::is_healthy);
+        let is_better_now = has_healthy(&routes.view) && !has_healthy(&old.view);
         for (member, connections) in routes.view.members.iter().zip(&routes.connections) {
             let before = old.member(connections).map_or(Verdict::Stay, |before| before.verdict);
-            // Once: whoever goes there later has nowhere better to go.
-            if member.verdict > before {
+            // Once, as whoever goes there later has nowhere better to go; until there is one.
+            if member.verdict > before || is_better_now {
                 connections.obey(member.verdict);
             }
             if member.is_healthy() && old.member(connections).is_none_or(|before| !before.is_healthy()) {

@@ -248,7 +248,9 @@ fn blocked(route: &Route, routes: &Routes, failures: &[String]) -> Blocked {
     if !view.members.is_empty() && view.members.iter().all(loops) {
         return Blocked::Loop;
     }
-    if view.members.iter().any(|member| member.must_prove && member.standing == Standing::Unproven) {
+    if route.aim.may_be(view).all(|member| member.must_prove)
+        && route.aim.may_be(view).any(|member| member.standing == Standing::Unproven)
+    {
         return Blocked::Connecting;
     }
     let why = match (&view.discovery_error, failures) {

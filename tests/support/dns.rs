@@ -35,6 +35,8 @@ struct Script {
     /// By name and type.
     records: HashMap<(String, u16), Records>,
     manner: Manner,
+    /// Names about which it fails whatever its manner.
+    failing: Vec<String>,
     asked: Vec<String>,
     stopped: bool,
 }
@@ -92,6 +94,11 @@ impl DnsServer {
         self.behave(if fail { Manner::Fail } else { Manner::Answer });
     }
 
+    /// About this name alone, from now on.
+    pub(crate) fn fail_about(&self, name: &str) {
+        self.script().failing.push(name.to_owned());
+    }
+
     pub(crate) fn silent(&self, silent: bool) {
         self.behave(if silent { Manner::Silent } else { Manner::Answer });
     }
@@ -134,14 +141,15 @@ impl Script {
         self.asked.push(name.clone());
         let records = self.answers(&name, kind);
         let denied = !self.records.keys().any(|(known, _)| *known == name);
-        let (code, too_long) = match self.manner {
+        let manner = if self.failing.contains(&name) { Manner::Fail } else { self.manner };
+        let (code, too_long) = match manner {
             Manner::Silent => return None,
             Manner::Fail => (2, 0),
             Manner::TooLong => (0, 0x02),
             _ if denied => (3, 0),
             Manner::Answer | Manner::Cut | Manner::Garbage => (0, 0),
         };
-        let answering = !matches!(self.manner, Manner::Fail | Manner::TooLong);
+        let answering = !matches!(manner, Manner::Fail | Manner::TooLong);
         let count = if answering { u16::try_from(records.len()).expect("few records") } else { 0 };
         let mut response = query[..2].to_vec();
         // Of the flags, it is a response and authoritative, and recursion is available.
@@ -149,12 +157,12 @@ impl Script {
         response.extend(count.to_be_bytes());
         response.extend([0, 0, 0, 0]);
         response.extend(&query[HEADER..end]);
-        match self.manner {
+        match manner {
             Manner::Garbage => response.extend([0xff; 40]),
             _ if answering => response.extend(records.concat()),
             _ => {}
         }
-        if self.manner == Manner::Cut {
+        if manner == Manner::Cut {
             response.truncate(response.len() - 3);
         }
         Some(response)

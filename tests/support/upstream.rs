@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(crate) struct Upstream {
 #[derive(Default)]
 struct Counts {
     accepted: AtomicUsize,
+    /// New connections are closed.
+    closed: AtomicBool,
     calls: AtomicUsize,
     open: AtomicUsize,
 }
@@ -128,6 +130,11 @@ impl Upstream {
         *self.to_probes.lock().expect("nothing panics under this lock") = reply;
     }
 
+    /// From now on new connections are closed at once; those there are live on.
+    pub(crate) fn close_new_connections(&self) {
+        self.counts.closed.store(true, Ordering::SeqCst);
+    }
+
     /// Cuts every open connection without a word; new ones are accepted.
     pub(crate) fn kill_connections(&self) {
         self.order(Order::Kill);
@@ -169,6 +176,9 @@ async fn accept(listener: TcpListener, service: Service, orders: broadcast::Send
     loop {
         // Errors of accepting are those of one connection.
         let Ok((socket, _)) = listener.accept().await else { continue };
+        if service.counts.closed.load(Ordering::SeqCst) {
+            continue;
+        }
         tokio::spawn(serve(socket, service.clone(), orders.subscribe()));
     }
 }

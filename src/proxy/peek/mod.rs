@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   request body ─> frame: the message ─> request: lane, kind
-//!   answer body ──> response: the header of each message
+//!   answer body ──> response: the header of each message (json: of an answer in JSON)
 //!                     both read by fields: tag and value, one after the other
 //! ```
 //!
@@ -15,10 +15,11 @@
 
 mod fields;
 mod frame;
+pub(super) mod json;
 mod request;
 mod response;
 
 pub(crate) use fields::raw_fields;
 pub(crate) use frame::{frame_length, message};
-pub(crate) use request::{Kind, alarm, is_long_range, linearizable, range, txn};
+pub(crate) use request::{Kind, alarm, is_linearizable, is_long_range, linearizable, range, txn};
 pub(crate) use response::{Header, Headers, header};

@@ -25,6 +25,11 @@ pub(crate) fn range(message: &[u8]) -> Kind {
     }
 }
 
+/// Whether a `RangeRequest` certainly is, for whoever decodes it.
+pub(crate) fn is_linearizable(message: &[u8]) -> bool {
+    is_serializable(message) == Ok(false)
+}
+
 /// The kind of a `TxnRequest`, as etcd decides it (`IsTxnReadonly` and `IsTxnSerializable` of its
 /// `server/etcdserver/txn`): a read if both branches have nothing but ranges, and serializable if
 /// those all are, hence also where there are none. A nested transaction is a write even if it

@@ -47,6 +47,29 @@ pub struct Resolved {
     pub seeds: Vec<Seed>,
     /// When the records expire, but not sooner than [`TTL_MIN`] and not later than [`TTL_MAX`].
     pub valid_until: Instant,
+    /// The half of the question that got no answer: whoever knows some of it may keep that.
+    pub missing: Option<Half>,
+}
+
+/// A name has addresses of two families, and a service two kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    Plain,
+    Tls,
+    V4,
+    V6,
+}
+
+impl Half {
+    /// Whether an endpoint with this address would be found by this half.
+    pub fn has(self, address: &Address) -> bool {
+        match self {
+            Self::Plain => !address.tls,
+            Self::Tls => address.tls,
+            Self::V4 => address.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()),
+            Self::V6 => address.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +128,7 @@ struct View {
 struct Found<T> {
     items: Vec<T>,
     valid_until: Instant,
+    missing: Option<Half>,
 }
 
 impl Resolver {
@@ -137,12 +161,12 @@ impl Resolver {
             weight: 1,
         };
         if let Ok(ip) = address.host.parse() {
-            return Ok(Resolved { seeds: vec![seed(ip, None)], valid_until: Instant::now() + TTL_MAX });
+            return Ok(Resolved::new(vec![seed(ip, None)], Instant::now() + TTL_MAX, None));
         }
         let found = self.view()?.ips(&address.host).await?;
         let server_name = bare(&address.host);
         let seeds = found.items.into_iter().map(|ip| seed(ip, Some(server_name.to_owned())));
-        Ok(Resolved::new(seeds.collect(), found.valid_until))
+        Ok(Resolved::new(seeds.collect(), found.valid_until, found.missing))
     }
 
     /// The SRV records `_etcd-client-ssl._tcp.DOMAIN` (https) and `_etcd-client._tcp.DOMAIN` (http),
@@ -158,8 +182,8 @@ impl Resolver {
             view.services(format!("_etcd-client{suffix}._tcp.{domain}"), domain, false),
         )
         .await;
-        match merge(ssl, plain) {
-            Ok(found) => Ok(Resolved::new(found.items, found.valid_until)),
+        match merge((Half::Tls, ssl), (Half::Plain, plain)) {
+            Ok(found) => Ok(Resolved::new(found.items, found.valid_until, found.missing)),
             Err(DnsError::Absent { kind, .. }) => {
                 Err(DnsError::Absent { name: format!("_etcd-client[-ssl]{suffix}._tcp.{domain}"), kind })
             }
@@ -180,10 +204,10 @@ impl Resolver {
 }
 
 impl Resolved {
-    fn new(mut seeds: Vec<Seed>, valid_until: Instant) -> Self {
+    fn new(mut seeds: Vec<Seed>, valid_until: Instant, missing: Option<Half>) -> Self {
         seeds.sort_by_cached_key(|seed| (seed.address.to_string(), seed.priority));
         seeds.dedup_by(|later, first| later.address == first.address);
-        Self { seeds, valid_until }
+        Self { seeds, valid_until, missing }
     }
 }
 
@@ -232,7 +256,7 @@ impl View {
                 self.ask(&candidate, RecordType::AAAA, RData::ip_addr),
             )
             .await;
-            match merge(v4, v6) {
+            match merge((Half::V4, v4), (Half::V6, v6)) {
                 Err(DnsError::Absent { .. }) => {}
                 // A failure ends the search: the next domain's name may be somebody else's.
                 decided => return decided,
@@ -247,7 +271,7 @@ impl View {
             .filter_map(|kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind)))
             .flat_map(|lookup| lookup.answers().iter().filter_map(|it| it.data.ip_addr()).collect::<Vec<_>>())
             .collect();
-        (!items.is_empty()).then(|| Found { items, valid_until: Instant::now() + TTL_MAX })
+        (!items.is_empty()).then(|| Found { items, valid_until: Instant::now() + TTL_MAX, missing: None })
     }
 
     /// The absolute names that a name may stand for, in the order in which they are tried.
@@ -304,7 +328,7 @@ impl View {
         }
         let ttl = records.iter().map(|record| u64::from(record.ttl)).min().unwrap_or_default();
         let ttl = Duration::from_secs(ttl).clamp(TTL_MIN, TTL_MAX);
-        Ok(Found { items, valid_until: Instant::now() + ttl })
+        Ok(Found { items, valid_until: Instant::now() + ttl, missing: None })
     }
 
     /// The answer section; it may be empty.
@@ -336,9 +360,10 @@ impl View {
 /// Two halves of one question. One that fails does not hide the other (there are name servers that
 /// never answer AAAA), but is asked again soon.
 fn merge<T>(
-    first: Result<Found<T>, DnsError>,
-    second: Result<Found<T>, DnsError>,
+    (first_half, first): (Half, Result<Found<T>, DnsError>),
+    (second_half, second): (Half, Result<Found<T>, DnsError>),
 ) -> Result<Found<T>, DnsError> {
+    let missing = if first.is_err() { first_half } else { second_half };
     match (first, second) {
         (Ok(mut found), Ok(more)) => {
             found.items.extend(more.items);
@@ -347,6 +372,7 @@ fn merge<T>(
         }
         (Ok(found), Err(DnsError::Absent { .. })) | (Err(DnsError::Absent { .. }), Ok(found)) => Ok(found),
         (Ok(mut found), Err(_)) | (Err(_), Ok(mut found)) => {
+            found.missing = Some(missing);
             found.valid_until = found.valid_until.min(Instant::now() + HALF_TTL_MAX);
             Ok(found)
         }

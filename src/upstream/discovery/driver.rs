@@ -1,12 +1,14 @@
 //! Keeps the seeds up to date.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use prometheus::{IntCounter, IntCounterVec, Opts};
 use tokio::sync::watch;
 
-use super::dns::{DnsError, Resolved, Resolver};
+use super::dns::{DnsError, Half, Resolved, Resolver};
 use super::{Config, dns};
+use crate::net::address::Address;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::health::Discovered;
 use crate::upstream::health::core::Seed;
@@ -16,6 +18,8 @@ pub struct Driver {
     config: Config,
     resolver: Option<Resolver>,
     names: Vec<Name>,
+    /// What the targets of SRV records led to when they were last resolved.
+    targets: HashMap<Address, Vec<dns::Seed>>,
     seeds: watch::Sender<(Vec<Seed>, Option<String>)>,
 }
 
@@ -23,7 +27,7 @@ pub struct Driver {
 struct Name {
     source: Source,
     due: Instant,
-    seeds: Vec<Seed>,
+    seeds: Vec<dns::Seed>,
     error: Option<String>,
     failures: IntCounter,
 }
@@ -49,7 +53,7 @@ impl Driver {
             .collect();
         let resolver = (!names.is_empty()).then(|| Resolver::try_new(&config.nameservers)).transpose()?;
         let (seeds, discovered) = watch::channel((Vec::new(), None));
-        let driver = Self { config: config.clone(), resolver, names, seeds };
+        let driver = Self { config: config.clone(), resolver, names, targets: HashMap::new(), seeds };
         driver.publish();
         Ok((driver, discovered))
     }
@@ -70,7 +74,7 @@ impl Driver {
         }
     }
 
-    async fn resolve(&self, resolver: &Resolver, source: Source) -> Result<Resolved, DnsError> {
+    async fn resolve(&mut self, resolver: &Resolver, source: Source) -> Result<Resolved, DnsError> {
         match (source, &self.config.dns, &self.config.srv) {
             (Source::Dns, Some(address), _) => resolver.addresses(address).await,
             (Source::Srv, _, Some(srv)) => {
@@ -83,18 +87,41 @@ impl Driver {
         }
     }
 
-    async fn resolve_targets(&self, resolver: &Resolver, services: Resolved) -> Result<Resolved, DnsError> {
-        let mut resolved = Resolved { seeds: Vec::new(), valid_until: services.valid_until };
+    /// Fails only when no target has an address: one that has none, or can't be asked about, must
+    /// not take the others with it.
+    async fn resolve_targets(
+        &mut self,
+        resolver: &Resolver,
+        services: Resolved,
+    ) -> Result<Resolved, DnsError> {
+        let mut resolved = Resolved { seeds: Vec::new(), ..services };
+        let (mut known, mut failure) = (HashMap::new(), None);
         for service in services.seeds {
-            let targets = resolver.addresses(&service.address).await?;
-            resolved.valid_until = resolved.valid_until.min(targets.valid_until);
-            resolved.seeds.extend(targets.seeds.into_iter().map(|target| dns::Seed {
-                address: target.address,
+            let before = self.targets.remove(&service.address).unwrap_or_default();
+            let found = match resolver.addresses(&service.address).await {
+                Ok(found) => {
+                    resolved.valid_until = resolved.valid_until.min(found.valid_until);
+                    kept(before, found.seeds, found.missing)
+                }
+                Err(error) => {
+                    let denied = matches!(error, DnsError::Absent { .. });
+                    tracing::debug!(target = %service.address, %error, "target of an SRV record not resolved");
+                    failure.get_or_insert(error);
+                    if denied { Vec::new() } else { before }
+                }
+            };
+            resolved.seeds.extend(found.iter().map(|target| dns::Seed {
+                address: target.address.clone(),
                 server_name: service.server_name.clone(),
                 ..service
             }));
+            known.insert(service.address, found);
         }
-        Ok(resolved)
+        self.targets = known;
+        match failure {
+            Some(failure) if resolved.seeds.is_empty() => Err(failure),
+            Some(_) | None => Ok(resolved),
+        }
     }
 
     fn publish(&self) {
@@ -106,7 +133,8 @@ impl Driver {
             weight: 1,
         });
         let mut seeds: Vec<Seed> = Vec::new();
-        for seed in fixed.chain(self.names.iter().flat_map(|name| name.seeds.clone())) {
+        let named = self.names.iter().flat_map(|name| name.seeds.iter().map(|seed| name.seed(seed)));
+        for seed in fixed.chain(named) {
             if !seeds.iter().any(|known| known.address == seed.address) {
                 seeds.push(seed);
             }
@@ -121,24 +149,20 @@ impl Driver {
 }
 
 impl Name {
+    fn seed(&self, seed: &dns::Seed) -> Seed {
+        let dns::Seed { address, server_name, priority, weight } = seed.clone();
+        Seed { address, server_name, source: self.source, priority, weight }
+    }
+
     fn on_resolved(&mut self, resolved: Result<Resolved, DnsError>) {
         match resolved {
-            Ok(Resolved { seeds, valid_until }) => {
+            Ok(Resolved { seeds, valid_until, missing }) => {
                 if self.error.take().is_some() {
                     tracing::info!(source = %self.source, "discovery works again");
                 }
                 self.due = valid_until.max(Instant::now() + RESOLVE_INTERVAL_MIN);
-                let source = self.source;
-                self.seeds = seeds
-                    .into_iter()
-                    .map(|seed| Seed {
-                        address: seed.address,
-                        server_name: seed.server_name,
-                        source,
-                        priority: seed.priority,
-                        weight: seed.weight,
-                    })
-                    .collect();
+                let before = std::mem::take(&mut self.seeds);
+                self.seeds = kept(before, seeds, missing);
             }
             Err(error) => {
                 self.failures.inc();
@@ -151,6 +175,17 @@ impl Name {
             }
         }
     }
+}
+
+/// What was found, and what was known before of the half that got no answer.
+fn kept(before: Vec<dns::Seed>, mut found: Vec<dns::Seed>, missing: Option<Half>) -> Vec<dns::Seed> {
+    let is_missing = |seed: &dns::Seed| missing.is_some_and(|half| half.has(&seed.address));
+    for seed in before.into_iter().filter(is_missing) {
+        if !found.iter().any(|other| other.address == seed.address) {
+            found.push(seed);
+        }
+    }
+    found
 }
 
 const RESOLVE_INTERVAL_MIN: Duration = Duration::from_secs(1);

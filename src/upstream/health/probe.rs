@@ -227,6 +227,9 @@ impl Prober {
         let answer = self.call("/etcdserverpb.Auth/Authenticate", &request, None).await;
         let token = match answer {
             Ok(AuthenticateResponse { token, .. }) => HeaderValue::from_str(&token).ok(),
+            Err(Unanswered::Refused(status)) if is_momentary(&status) => {
+                return Err(Unanswered::Refused(status));
+            }
             Err(Unanswered::Refused(status)) => {
                 let endpoint = &self.endpoint.address;
                 tracing::warn!(%endpoint, username, error = %status.message, "upstream.auth is refused");
@@ -352,6 +355,14 @@ fn wants_token(status: &Status) -> bool {
         "etcdserver: revision of auth store is old",
     ];
     texts.contains(&status.message.as_ref())
+}
+
+/// Whether it says nothing of who asked.
+fn is_momentary(status: &Status) -> bool {
+    matches!(
+        status.code,
+        Code::Canceled | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Unavailable
+    )
 }
 
 /// Whether the member would answer somebody else.

@@ -374,6 +374,53 @@ fn a_member_that_is_silent_but_runs_keeps_its_streams() {
     assert_eq!(world.member("http://c:1").verdict, Verdict::EvictReads);
 }
 
+/// A pulse says that the process ran then, not that it still does.
+#[test]
+fn a_member_that_was_only_slow_and_then_freezes_is_silent() {
+    let mut world = World::started();
+    world.members[2].state = State::Frozen;
+    world.core.handle_suspicion(world.now);
+    world.run(250);
+    let id = world.member("http://c:1").endpoint.id;
+    let sent = world.hanging.iter().find(|(of, probe, _)| (*of, *probe) == (id, Probe::Status)).unwrap().2;
+    world.core.handle_outcome(id, Probe::Status, sent, Outcome::Alive, world.now);
+    world.run(1000);
+    assert_eq!(world.standing(2), OUT(Reason::Stuck));
+    world.run(3000);
+    assert_eq!(world.standing(2), OUT(Reason::Silent));
+}
+
+/// Followers notice the death of a leader one after the other.
+#[test]
+fn the_first_that_misses_a_dead_leader_keeps_what_it_serves() {
+    let mut world = World::started();
+    world.members[0].state = State::Down;
+    // Its reads wait for the leader that it still believes in.
+    world.members[2].state = State::Stuck;
+    world.core.handle_suspicion(world.now);
+    world.run(300);
+    world.elect(2, 0, &[1]);
+    world.run(900);
+    assert!(world.member("http://b:1").verdict < Verdict::CutStreams);
+    world.members[2].state = State::Up;
+    world.elect(3, 2, &[1, 2]);
+    world.run(500);
+    assert_eq!(world.standing(1), Standing::Healthy);
+    assert_eq!(world.leader_url().unwrap(), "http://b:1");
+}
+
+#[test]
+fn a_member_that_has_lost_the_leader_alone_loses_its_calls_in_the_end() {
+    let mut world = World::started();
+    world.elect(2, 0, &[1]);
+    world.core.handle_suspicion(world.now);
+    world.run(1000);
+    assert_eq!(world.standing(1), OUT(Reason::Leaderless));
+    assert_eq!(world.member("http://b:1").verdict, Verdict::EvictReads);
+    world.run(2000);
+    assert_eq!(world.member("http://b:1").verdict, Verdict::CutAll);
+}
+
 #[test]
 fn a_member_that_lags_twice_running_is_out_until_it_has_caught_up() {
     let mut world = World::started();
@@ -395,6 +442,21 @@ fn a_foreign_cluster_gets_nothing_and_its_calls_are_cut() {
     assert_eq!(world.standing(2), OUT(Reason::ForeignCluster));
     assert_eq!(world.member("http://c:1").verdict, Verdict::CutAll);
     assert_eq!(world.leader_url().unwrap(), "http://a:1");
+}
+
+/// Its process has gone, and nobody knows yet what comes back.
+#[test]
+fn a_foreign_member_stays_foreign_while_it_is_down() {
+    let mut world = World::started();
+    world.members[2].cluster = 9;
+    world.run(7000);
+    assert_eq!(world.standing(2), OUT(Reason::ForeignCluster));
+    world.members[2].state = State::Down;
+    world.run(7000);
+    assert_eq!(world.standing(2), OUT(Reason::ForeignCluster));
+    (world.members[2].state, world.members[2].cluster) = (State::Up, 7);
+    world.run(7000);
+    assert_eq!(world.standing(2), Standing::Healthy);
 }
 
 #[test]
@@ -446,6 +508,21 @@ fn members_that_the_cluster_lists_join_after_proof_and_leave_with_the_list() {
     assert_eq!(world.view.members.len(), 3, "{:?}", world.view.members);
 }
 
+/// Its index may be of the time before a restore.
+#[test]
+fn nobody_lags_behind_a_member_that_is_gone() {
+    let mut world = World::started();
+    world.members[2].applied = 1_000_000;
+    world.members[0].applied = 999_999;
+    world.members[1].applied = 999_999;
+    world.run(7000);
+    world.members[2].state = State::Down;
+    world.run(7000);
+    (world.members[0].applied, world.members[1].applied) = (10, 10);
+    world.run(20_000);
+    assert!((0..2).all(|place| world.standing(place) == Standing::Healthy));
+}
+
 #[test]
 fn learners_are_listed_but_not_used() {
     let mut world = World::started();
@@ -465,6 +542,19 @@ fn where_status_is_forbidden_members_are_alive_and_nobody_knows_the_leader() {
     assert!((0..3).all(|place| world.standing(place) == Standing::Healthy));
     assert_eq!(world.view.leader, Leader::Unknown);
     assert!(!world.view.suspicion);
+}
+
+#[test]
+fn a_leader_is_not_believed_in_for_ever_when_status_becomes_forbidden() {
+    let mut world = World::started();
+    world.members.iter_mut().for_each(|member| member.state = State::Closed);
+    world.run(14_000);
+    assert!((0..3).all(|place| world.standing(place) == Standing::Healthy));
+    assert_eq!((world.view.leader, world.view.term), (Leader::Unknown, Term(0)));
+    assert!(!world.view.suspicion);
+    world.members.iter_mut().for_each(|member| member.state = State::Up);
+    world.run(7000);
+    assert_eq!(world.leader_url().unwrap(), "http://a:1");
 }
 
 #[test]

@@ -133,6 +133,43 @@ async fn streams_of_an_address_that_is_gone_end_and_calls_finish() {
     assert_eq!(second.puts(), 0);
 }
 
+/// What is known of a half that can't be asked for is better than nothing.
+#[tokio::test]
+async fn a_half_of_the_records_that_cannot_be_had_keeps_its_endpoints() {
+    let dns = DnsServer::start();
+    dns.set_srv("_etcd-client-ssl._tcp.test", &[(0, 1, 1, "127.0.0.1")], 1);
+    dns.set_srv(PLAIN, &[(0, 1, 2, "127.0.0.1")], 1);
+    let sidecar = in_front(&dns, "discovery-srv: test");
+    let (tls, plain) = ("https://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned());
+    endpoints_become(&sidecar, "srv", &[tls.clone(), plain], FOLLOWED).await;
+    dns.fail_about("_etcd-client-ssl._tcp.test");
+    dns.set_srv(PLAIN, &[(0, 1, 3, "127.0.0.1")], 1);
+    endpoints_become(&sidecar, "srv", &[tls, "http://127.0.0.1:3".to_owned()], FOLLOWED).await;
+}
+
+#[tokio::test]
+async fn a_target_without_an_address_does_not_hide_the_others() {
+    let (first, second) = (Etcd::start(), Etcd::start());
+    let dns = DnsServer::start();
+    dns.set_a("m0.test", &[Ipv4Addr::LOCALHOST], 1);
+    let services =
+        [(0, 1, first.addr().port(), "m0.test"), (0, 1, 1, "gone.test"), (0, 1, 1, "failing.test")];
+    dns.set_srv(PLAIN, &services, 1);
+    dns.fail_about("failing.test");
+    let sidecar = in_front(&dns, "discovery-srv: test");
+    endpoints_become(&sidecar, "srv", &first.endpoints(), FOLLOWED).await;
+    calls_succeed(&Channel::connect(&sidecar.url()).await.unwrap()).await;
+    // One that was known stays while it can't be asked about.
+    dns.set_a("m1.test", &[Ipv4Addr::LOCALHOST], 1);
+    dns.set_srv(PLAIN, &[services[0], (0, 1, second.addr().port(), "m1.test")], 1);
+    let both = [first.endpoint(), second.endpoint()];
+    endpoints_become(&sidecar, "srv", &both, FOLLOWED).await;
+    dns.fail_about("m1.test");
+    let asked = dns.queries_for("m1.test");
+    until(FOLLOWED, "it is asked again", async || dns.queries_for("m1.test") > asked + 8).await;
+    endpoints_become(&sidecar, "srv", &both, FOLLOWED).await;
+}
+
 #[tokio::test]
 async fn a_name_leads_to_a_real_etcd() {
     let etcd = Etcd::start();

@@ -1,7 +1,7 @@
 //! What etcd serves in HTTP/1.1, through etcdlet.
 
 use super::client::{Connection, Response, post};
-use crate::observability::becomes;
+use crate::observability::{becomes, metric};
 use crate::support::etcd::Etcd;
 use crate::support::sidecar::Sidecar;
 
@@ -69,6 +69,21 @@ async fn head_is_answered_with_headers_only_and_the_connection_goes_on() {
         pair.assert_equal(request.as_bytes(), "HEAD", path).await;
         assert_eq!(pair.through.get("/version").await.status, 200, "after HEAD {path}");
     }
+}
+
+/// Whoever reads behind a client of the gateway must see what that one has seen.
+#[tokio::test]
+async fn what_the_json_gateway_answers_raises_the_watermark() {
+    let etcd = Etcd::start();
+    let sidecar = Sidecar::start(&etcd.endpoints());
+    let mut client = Connection::open(&sidecar.url()).await;
+    let watermark = "etcdlet_watermark_revision";
+    for expected in 2..5 {
+        assert_eq!(client.post("/v3/kv/put", r#"{"key": "YQ==", "value": "Yg=="}"#).await.status, 200);
+        assert_eq!(metric(&sidecar, watermark), f64::from(expected));
+    }
+    assert_eq!(client.post("/v3/kv/put", "{}").await.status, 400);
+    assert_eq!(metric(&sidecar, watermark), 4.0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use etcdlet::proto::etcdserverpb as pb;
 use http::HeaderMap;
 use prost::Message;
@@ -44,6 +45,22 @@ async fn a_write_that_a_foreign_member_took_is_told_and_proves_nothing() {
     let pair = of_one_cluster(|_, call| answer_of(OTHER, call)).await;
     assert_eq!(header(&pair.ask(&put()).await).cluster_id, OTHER.cluster_id);
     assert_eq!((pair.seen().len(), watermark(&pair)), (1, 0.0));
+}
+
+#[tokio::test]
+async fn a_watch_that_a_foreign_member_answers_ends_unavailable_before_its_first_word() {
+    let script = |_, mut call: Call| async move {
+        let mut answering = call.begin().expect("the call is alive");
+        let created = pb::WatchResponse { header: Some(OTHER), created: true, ..Default::default() };
+        answering.send(frame(&created.encode_to_vec()));
+        std::future::pending::<()>().await;
+    };
+    let pair = of_one_cluster(script).await;
+    let watch = pair.channel.stream(super::WATCH, HeaderMap::new()).await.expect("a stream opens");
+    let answer = watch.answer(Duration::from_secs(5)).await;
+    assert_eq!(answer.status().code, Some(14), "{answer:?}");
+    assert!(answer.messages.is_empty(), "{answer:?}");
+    assert_eq!(watermark(&pair), 0.0);
 }
 
 /// Whose cluster is named by hand, no endpoint gets a call before it has said that it belongs to it.
@@ -114,6 +131,11 @@ where
 fn report(of: pb::ResponseHeader, member_id: u64) -> Report {
     let pb::ResponseHeader { cluster_id, revision, raft_term: term, .. } = of;
     Report { cluster_id, member_id, term, leader: 1, revision, learner: false }
+}
+
+fn frame(message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).expect("it is short").to_be_bytes();
+    [&[0], &length[..], message].concat().into()
 }
 
 async fn answer_of(header: pb::ResponseHeader, call: Call) {

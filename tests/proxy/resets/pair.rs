@@ -36,13 +36,24 @@ impl Pair {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        Self::start_each(more, move |_, number, call| script(number, call)).await
+    }
+
+    /// The same; `script` gets the member's place too.
+    pub(super) async fn start_each<F>(
+        more: &str,
+        script: impl Fn(usize, usize, Call) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let members = [0, 1].map(|member| {
             let (seen, script) = (seen.clone(), script.clone());
             Upstream::start(move |call| {
                 let mut seen = seen.lock().expect("nothing panics under this lock");
                 seen.push(Seen { member, metadata: call.metadata().clone() });
-                script(seen.len() - 1, call)
+                script(member, seen.len() - 1, call)
             })
         });
         let (sidecar, channel) = in_front_of(&[&members[0], &members[1]], more).await;

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use etcdlet::proto::etcdserverpb as pb;
+use http::HeaderMap;
 use prost::Message;
 
-use super::pair::{Pair, put, range};
+use super::pair::{Pair, Question, put, range};
 use super::{RANGE, until};
 use crate::observability::metric;
-use crate::support::grpc::Answer;
+use crate::support::grpc::{Answer, Event, metadata};
 use crate::support::upstream::{Call, Report};
 
 #[tokio::test]
@@ -95,12 +97,102 @@ async fn a_cluster_that_was_restored_is_believed_as_soon_as_a_majority_says_so()
     assert_eq!(metric(&pair.sidecar, "etcdlet_watermark_revision"), 5.0);
 }
 
+/// The leader is asked on a connection that has to be made first.
+#[tokio::test]
+async fn a_stale_list_is_asked_of_a_leader_that_is_not_connected_to_yet() {
+    let pair = led_each(|member, call| async move {
+        let revision = if member == 0 || call.path() != RANGE { 10 } else { 5 };
+        answer_by(call, [revision], 0).await;
+    })
+    .await;
+    assert_eq!(pair.ask(&put()).await.status().code, Some(0));
+    let list =
+        pb::RangeRequest { key: "a".into(), range_end: "b".into(), serializable: true, ..Default::default() };
+    for _ in 0..10 {
+        let question = Question { name: "a list", path: RANGE, message: list.encode_to_vec() };
+        assert_eq!(revision(&pair.ask(&question).await), 10);
+    }
+    assert_eq!(waits(&pair, "stale"), 0.0);
+}
+
+/// Nobody is served by the search for a better answer when there is no time left for any.
+#[tokio::test]
+async fn a_stale_answer_comes_before_the_deadline_when_the_leader_is_silent() {
+    let pair = led_each(|member, call| async move {
+        if call.path() != RANGE {
+            return answer_by(call, [10], 0).await;
+        }
+        if member == 0 {
+            std::future::pending::<()>().await;
+        }
+        answer_by(call, [5], 0).await;
+    })
+    .await;
+    assert_eq!(pair.ask(&put()).await.status().code, Some(0));
+    let Question { path, message, .. } = range(true);
+    for _ in 0..5 {
+        let answer = pair.channel.unary(path, metadata(&[("grpc-timeout", "120m")]), &message).await;
+        // Where the leader was the first to be asked, nobody else was.
+        if answer.status().code != Some(4) {
+            assert_eq!(revision(&answer), 5);
+            return;
+        }
+    }
+    panic!("no call went to the follower first");
+}
+
+/// Only what certainly went through a majority says that the cluster was restored.
+#[tokio::test]
+async fn a_request_that_cannot_be_looked_at_proves_no_restore() {
+    let pair = led(|call| async move {
+        let revision = if call.path() == RANGE { 5 } else { 10 };
+        answer_by(call, [revision], 0).await;
+    })
+    .await;
+    assert_eq!(pair.ask(&put()).await.status().code, Some(0));
+    // A field of the wrong kind: some decoders let it pass.
+    let malformed = Question { name: "malformed", path: RANGE, message: vec![0x0a, 1, b'a', 0x3a, 0] };
+    assert_eq!(revision(&pair.ask(&malformed).await), 5);
+    assert_eq!(metric(&pair.sidecar, "etcdlet_watermark_revision"), 10.0);
+    assert_eq!(revision(&pair.ask(&range(false)).await), 5);
+    assert_eq!(metric(&pair.sidecar, "etcdlet_watermark_revision"), 5.0);
+}
+
+/// The members know who leads and agree, but only the other one can be connected to.
+#[tokio::test]
+async fn a_call_for_a_leader_that_takes_no_connection_goes_through_another_member() {
+    let pair = led_each(|member, mut call| async move {
+        let mut answering = call.begin().expect("the call is alive");
+        answering.send(Bytes::from(vec![0, 0, 0, 0, 1, member as u8]));
+        std::future::pending::<()>().await;
+    })
+    .await;
+    pair.members[0].close_new_connections();
+    let started = Instant::now();
+    let keep_alive = "/etcdserverpb.Lease/LeaseKeepAlive";
+    let mut stream = pair.channel.stream(keep_alive, HeaderMap::new()).await.unwrap();
+    stream.send(b"");
+    let Event::Message(message) = stream.next(Duration::from_secs(4)).await else {
+        panic!("nobody answers: {}", pair.sidecar.log())
+    };
+    assert_eq!(message.bytes, [1].as_slice());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
 /// A pair whose first member is known to lead.
 async fn led<F>(script: impl Fn(Call) -> F + Clone + Send + Sync + 'static) -> Pair
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let pair = Pair::start("", move |_, call| script(call)).await;
+    led_each(move |_, call| script(call)).await
+}
+
+/// The same; `script` gets the member's place.
+async fn led_each<F>(script: impl Fn(usize, Call) -> F + Clone + Send + Sync + 'static) -> Pair
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let pair = Pair::start_each("", move |member, _, call| script(member, call)).await;
     for (member, member_id) in pair.members.iter().zip(1..) {
         member.report(Report { cluster_id: 1, member_id, term: 3, leader: 1, revision: 1, learner: false });
     }

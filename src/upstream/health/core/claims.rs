@@ -81,9 +81,12 @@ impl Core {
     pub(super) fn assess_claim(&mut self, now: Instant) {
         let best = self.voices().filter_map(|voice| Some((voice.term, voice.leader?))).max();
         let Some((term, leader)) = best else {
-            if let Some(claim) = self.claim.filter(|claim| claim.believed)
-                && self.voices().next().is_some()
-            {
+            if self.voices().next().is_none() {
+                // Nobody tells any longer, as when authentication was enabled.
+                if self.members.iter().any(|member| member.closed && member.failure.is_none()) {
+                    self.changed |= self.claim.take().is_some();
+                }
+            } else if let Some(claim) = self.claim.filter(|claim| claim.believed) {
                 self.disbelieve(claim, now);
             }
             return;

@@ -40,7 +40,7 @@ impl Core {
                     self.suspect(now);
                 }
             }
-            let verdict = self.verdict(&self.members[place]);
+            let verdict = self.verdict(&self.members[place], now);
             if self.members[place].verdict != verdict {
                 self.members[place].verdict = verdict;
                 self.changed = true;
@@ -50,12 +50,10 @@ impl Core {
 
     fn diagnose(&self, member: &Tracked, now: Instant) -> Option<(Reason, String)> {
         let report = member.report.as_ref();
-        match &member.failure {
-            Some(Failure::Loop) => return reason(Reason::Loop, "it leads back to this etcdlet"),
-            Some(Failure::NotReady(why)) => return reason(Reason::NotReady, why),
-            Some(Failure::Unreachable(why)) => return reason(Reason::Unreachable, why),
-            None => {}
+        if member.failure == Some(Failure::Loop) {
+            return reason(Reason::Loop, "it leads back to this etcdlet");
         }
+        // Before any failure: whose it is does not change by that.
         if let Some(report) = report.filter(|report| !self.is_ours(report.cluster_id)) {
             return reason(Reason::ForeignCluster, format!("its cluster is {}", report.cluster_id));
         }
@@ -63,6 +61,11 @@ impl Core {
         if let (Some(expected), Some(report)) = (expected, report) {
             let detail = format!("expected {expected}, found {}", report.member_id);
             return reason(Reason::AnotherMember, detail);
+        }
+        match &member.failure {
+            Some(Failure::NotReady(why)) => return reason(Reason::NotReady, why),
+            Some(Failure::Unreachable(why)) => return reason(Reason::Unreachable, why),
+            Some(Failure::Loop) | None => {}
         }
         if let Some((sent, silence)) = member.status.silence(now)
             && silence >= self.config.silent_after
@@ -109,7 +112,7 @@ impl Core {
         self.members.iter().filter(|other| other.endpoint.id != member.endpoint.id)
     }
 
-    fn verdict(&self, member: &Tracked) -> Verdict {
+    fn verdict(&self, member: &Tracked, now: Instant) -> Verdict {
         let Standing::Out(reason) = member.standing else { return Verdict::Stay };
         match reason {
             // A call that loops is refused by itself.
@@ -117,6 +120,10 @@ impl Core {
             // What was sent to it while it led has no way to a majority.
             Reason::Stuck if self.has_led(member) => Verdict::CutAll,
             Reason::Stuck => Verdict::EvictReads,
+            // The first that misses a leader who has just died is as good as those that come after.
+            Reason::Leaderless if now.saturating_duration_since(member.since) < ELECTION => {
+                Verdict::EvictReads
+            }
             Reason::AnotherMember | Reason::ForeignCluster | Reason::Leaderless | Reason::Partitioned => {
                 Verdict::CutAll
             }
@@ -243,6 +250,9 @@ fn reason(reason: Reason, detail: impl Into<String>) -> Option<(Reason, String)>
 
 /// Reports in a row that must lag: one may have been asked at an unlucky moment.
 const LAGS_MIN: u8 = 2;
+
+/// Twice etcd's default election timeout: by then the others have noticed too.
+const ELECTION: Duration = Duration::from_secs(2);
 
 /// A new leader's first heartbeat is with everybody by then.
 const HEARING: Duration = Duration::from_millis(200);

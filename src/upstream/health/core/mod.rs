@@ -225,7 +225,9 @@ impl Core {
     }
 
     fn handle_report(&mut self, place: usize, report: Report) {
-        let ahead = self.members.iter().enumerate().filter(|(other, _)| *other != place);
+        let others = self.members.iter().enumerate().filter(|(other, _)| *other != place);
+        // What is gone may be of another life of the cluster, before a restore.
+        let ahead = others.filter(|(_, other)| other.voice().is_some());
         let applied_elsewhere =
             ahead.filter_map(|(_, other)| other.applied_before(report.cluster_id, report.sent_at)).max();
         let lag = applied_elsewhere.unwrap_or(0).saturating_sub(report.applied_index);

@@ -39,9 +39,12 @@ impl Core {
         self.remove_members(|member| member.is_seed() && !seeds.iter().any(|seed| same(member, seed)));
         for seed in seeds {
             // A seed may have been found by the member list before.
-            if let Some(member) = self.members.iter_mut().find(|member| same(member, seed)) {
+            if let Some(place) = self.members.iter().position(|member| same(member, seed)) {
+                let weight = self.weight(&seed.address, seed.weight);
+                let member = &mut self.members[place];
                 member.expected = None;
-                (member.endpoint.source, member.endpoint.priority) = (seed.source, seed.priority);
+                let Endpoint { source, priority, .. } = &mut member.endpoint;
+                (*source, *priority, member.endpoint.weight) = (seed.source, seed.priority, weight);
                 continue;
             }
             let Seed { address, server_name, source, priority, weight } = seed.clone();
@@ -115,9 +118,14 @@ impl Core {
         EndpointId(self.endpoints_made)
     }
 
+    /// By the DNS and by hand.
+    fn weight(&self, address: &Address, discovered: u16) -> u16 {
+        let by_hand = self.config.weights.iter().find(|weight| weight.applies_to(address));
+        discovered.saturating_mul(by_hand.map_or(1, |weight| weight.weight))
+    }
+
     fn add(&mut self, mut endpoint: Endpoint, expected: Option<MemberId>, now: Instant) {
-        let weight = self.config.weights.iter().find(|weight| weight.applies_to(&endpoint.address));
-        endpoint.weight = endpoint.weight.saturating_mul(weight.map_or(1, |weight| weight.weight));
+        endpoint.weight = self.weight(&endpoint.address, endpoint.weight);
         if self.members.len() < MEMBERS_MAX {
             self.members.push(Tracked::new(endpoint, expected, now));
             self.changed = true;

@@ -24,6 +24,8 @@ pub(super) struct Tracked {
     pub pulse_at: Option<Instant>,
     /// The last probe ended so.
     pub failure: Option<Failure>,
+    /// The last Status was refused: its report is as old as it is, and not renewed.
+    pub closed: bool,
     pub lags_in_a_row: u8,
     pub next_probe: Instant,
     pub standing: Standing,
@@ -94,6 +96,7 @@ impl Tracked {
             members: Flight::default(),
             pulse_at: None,
             failure: None,
+            closed: false,
             lags_in_a_row: 0,
             next_probe: now,
             standing: Standing::Unproven,
@@ -121,7 +124,7 @@ impl Tracked {
     /// Its report may be relied on: the last probe of its status was answered.
     pub fn voice(&self) -> Option<&Report> {
         let gone = matches!(self.standing, Standing::Out(Reason::Silent));
-        self.report.as_ref().filter(|_| self.failure.is_none() && !gone)
+        self.report.as_ref().filter(|_| self.failure.is_none() && !self.closed && !gone)
     }
 
     /// The last probe, of whichever kind, that was answered was sent then.
@@ -148,6 +151,7 @@ impl Tracked {
             self.next_probe = report.received_at;
             self.read.unanswered = None;
         }
+        self.closed = false;
         self.status.on_answer(report.sent_at);
         self.lags_in_a_row = if lags { self.lags_in_a_row.saturating_add(1) } else { 0 };
         let before = self.report.replace(report);
@@ -171,9 +175,16 @@ impl Tracked {
                 flight.on_failure();
                 self.failure = Some(Failure::Loop);
             }
-            Outcome::TimedOut => flight.on_timeout(),
+            Outcome::TimedOut => {
+                flight.on_timeout();
+                if probe == Probe::Status {
+                    // Each probe has a pulse of its own.
+                    self.pulse_at = self.pulse_at.filter(|at| *at >= sent_at);
+                }
+            }
             Outcome::Closed { not_ready } => {
                 flight.on_answer(sent_at);
+                self.closed = true;
                 self.failure = not_ready.map(Failure::NotReady);
             }
             Outcome::Read => flight.on_answer(sent_at),

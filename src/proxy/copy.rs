@@ -1,0 +1,89 @@
+//! What is kept of a call so that it can be sent once more.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::request::Parts;
+
+use super::peek;
+use super::replay::Replay;
+use crate::types::call::{Body, Call, Wire};
+use crate::types::method::Rpc;
+
+/// What is needed to send a call once more.
+pub(super) struct Copy {
+    rpc: &'static Rpc,
+    wire: Wire,
+    head: Box<Parts>,
+    pub deadline: Option<Instant>,
+    body: CopyBody,
+}
+
+enum CopyBody {
+    Stream(Replay),
+    /// Empty for a request without a body.
+    Whole(Bytes),
+}
+
+impl Copy {
+    pub fn of(call: &mut Call) -> Self {
+        let body = match std::mem::replace(&mut call.body, Body::Empty) {
+            Body::Full(bytes) => {
+                call.body = Body::Full(bytes.clone());
+                CopyBody::Whole(bytes)
+            }
+            Body::Stream(body) => {
+                let (body, replay) = Replay::of(body);
+                call.body = body;
+                CopyBody::Stream(replay)
+            }
+            Body::Empty | Body::Trailers(_) | Body::Whole(..) => CopyBody::Whole(Bytes::new()),
+        };
+        Self { rpc: call.rpc, wire: call.wire, head: call.head.clone(), deadline: call.deadline, body }
+    }
+
+    /// Turns a serializable `Range` into a linearizable one. Returns whether it was one.
+    pub fn linearize(&mut self) -> bool {
+        match &mut self.body {
+            CopyBody::Whole(bytes) if self.rpc.path == "/etcdserverpb.KV/Range" => {
+                let linearizable = peek::linearizable(bytes);
+                let found = linearizable.is_some();
+                *bytes = linearizable.unwrap_or_else(|| bytes.clone());
+                found
+            }
+            CopyBody::Whole(_) | CopyBody::Stream(_) => false,
+        }
+    }
+
+    /// Whether all that was sent of it is still here.
+    pub fn is_whole(&self) -> bool {
+        match &self.body {
+            CopyBody::Stream(replay) => replay.is_whole(),
+            CopyBody::Whole(_) => true,
+        }
+    }
+
+    /// The call again, with the time that is left. It must be whole, and any call that was made of
+    /// it before is at an end.
+    pub fn call(&self, now: Instant) -> Call {
+        let body = match &self.body {
+            CopyBody::Stream(replay) => replay.rewind(),
+            CopyBody::Whole(bytes) if bytes.is_empty() => Body::Empty,
+            CopyBody::Whole(bytes) => Body::Full(bytes.clone()),
+        };
+        let mut head = self.head.clone();
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(now).as_millis().clamp(1, TIMEOUT_DIGITS_MAX);
+            let value = HeaderValue::from_str(&format!("{left}m"));
+            // Not by `insert`, which wants room for one more first, and panics where there is none.
+            if let Some(timeout) = head.headers.get_mut("grpc-timeout") {
+                *timeout = value.expect("digits and a letter are visible ASCII");
+            }
+        }
+        Call { rpc: self.rpc, wire: self.wire, head, deadline: self.deadline, body }
+    }
+}
+
+/// `grpc-timeout` has at most eight digits.
+const TIMEOUT_DIGITS_MAX: u128 = 99_999_999;
