@@ -409,6 +409,18 @@ fn the_first_that_misses_a_dead_leader_keeps_what_it_serves() {
     assert_eq!(world.leader_url().unwrap(), "http://b:1");
 }
 
+/// What was written to it waits for a majority that it does not have.
+#[test]
+fn a_leader_that_steps_down_for_another_one_loses_its_calls_at_once() {
+    let mut world = World::started();
+    world.elect(2, 0, &[0]);
+    world.elect(3, 2, &[1, 2]);
+    world.core.handle_suspicion(world.now);
+    world.run(500);
+    assert_eq!(world.standing(0), OUT(Reason::Leaderless));
+    assert_eq!(world.member("http://a:1").verdict, Verdict::CutAll);
+}
+
 #[test]
 fn a_member_that_has_lost_the_leader_alone_loses_its_calls_in_the_end() {
     let mut world = World::started();

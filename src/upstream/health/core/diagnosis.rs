@@ -121,7 +121,9 @@ impl Core {
             Reason::Stuck if self.has_led(member) => Verdict::CutAll,
             Reason::Stuck => Verdict::EvictReads,
             // The first that misses a leader who has just died is as good as those that come after.
-            Reason::Leaderless if now.saturating_duration_since(member.since) < ELECTION => {
+            Reason::Leaderless
+                if !self.has_led(member) && now.saturating_duration_since(member.since) < ELECTION =>
+            {
                 Verdict::EvictReads
             }
             Reason::AnotherMember | Reason::ForeignCluster | Reason::Leaderless | Reason::Partitioned => {
