@@ -96,12 +96,19 @@ pub fn choose(view: &View, aim: Aim, tried: Places, load: impl Fn(usize) -> u32)
     let weight = |place: usize| own_weight(place) * of_leader(place, chance);
     let first = draw(among(), weight)?;
     let Some(second) = draw(among().filter(|place| *place != first), weight) else { return Some(first) };
+    let distance = |place: usize| steps(view.members[place].vitals.latency().unwrap_or_default());
     let cost = |place: usize| {
-        let latency = view.members[place].vitals.latency().unwrap_or_default();
         let queue = f64::from(load(place)) + LOAD_AT_REST;
-        steps(latency) * queue / (own_weight(place) * of_leader(place, worth))
+        distance(place) * queue / (own_weight(place) * of_leader(place, worth))
     };
-    Some(if cost(second) < cost(first) { second } else { first })
+    let takes_first = if distance(first) == distance(second) {
+        cost(first) <= cost(second)
+    } else {
+        // Few calls to the one that is farther, but some: nobody else tells how it is.
+        let (first, second) = (cost(first).powi(2), cost(second).powi(2));
+        fastrand::f64() * (first + second) < second
+    };
+    Some(if takes_first { first } else { second })
 }
 
 /// One of `places` by chance, in proportion to their weights.
@@ -252,9 +259,11 @@ mod tests {
         let mut view = view(&[HEALTHY; 2], Leader::Unknown);
         view.members[0].vitals.on_latency(Duration::from_millis(9));
         view.members[1].vitals.on_latency(Duration::from_millis(1));
-        assert_eq!(shares(&view, Aim::Local), [0, 3000]);
-        view.members[0].endpoint.weight = 10;
-        assert_eq!(shares(&view, Aim::Local), [3000, 0]);
+        let near = shares(&view, Aim::Local);
+        assert!(near[0] > 0 && near[1] > 2800, "{near:?}");
+        view.members[0].endpoint.weight = 100;
+        let heavy = shares(&view, Aim::Local);
+        assert!(heavy[0] > 2800, "{heavy:?}");
     }
 
     #[test]
