@@ -1,5 +1,7 @@
 //! Requests in HTTP/1.1, which pass as they are: JSON, health, version, metrics.
 
+use std::sync::Arc;
+
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -8,7 +10,7 @@ use crate::proxy::Proxy;
 use crate::types::call::{Body, Broken, Call, Reply, Wire};
 use crate::types::method::Rpc;
 
-pub async fn serve(request: Request<Incoming>, proxy: &Proxy) -> Response<Body> {
+pub async fn serve(request: Request<Incoming>, proxy: &Arc<Proxy>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let call = Call {
         rpc: Rpc::of_http(head.uri.path()),

@@ -77,3 +77,16 @@ pub(super) const HOLD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What comes in during an election on a busy node; each costs its request and some KiB.
 pub(super) const HOLD_CALLS: usize = 1000;
+
+/// etcd handles the messages of a stream one after the other; a renewal takes it about 30 µs, but up
+/// to a second where the lease is about to expire. So one that is stuck leaves three.
+pub(super) const LEASE_STREAMS: usize = 4;
+
+/// Longer than the pause between two beats of a lease of two minutes.
+pub(super) const LEASE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// More leases than a client keeps alive at once; each takes some 100 bytes while it waits.
+pub(super) const LEASE_WAITING_PER_STREAM: usize = 1024;
+
+/// A few MiB.
+pub(super) const LEASE_WAITING_TOTAL: usize = 65_536;

@@ -93,6 +93,7 @@ fn proxy(
         }
     };
     let watermark_wait = route.duration("watermark-wait", errors).unwrap_or(defaults::WATERMARK_WAIT);
+    let share_reads = route.flag("share-reads", errors).unwrap_or(false);
     route.finish(errors);
     let mut retry = root.section("retry", errors);
     let retry_config = proxy::config::Retry {
@@ -108,15 +109,55 @@ fn proxy(
         calls: hold.count("calls", MAX_HELD, errors).unwrap_or(defaults::HOLD_CALLS),
     };
     hold.finish(errors);
+    let watch = watch(root, errors);
+    let lease = lease(root, errors);
     proxy::Config {
         retry_buffer,
         retry_buffer_total,
         leader_aware,
         member_list_url: is_local.then(|| local_url(listeners)).flatten(),
+        share_reads,
         watermark_wait,
         retry: retry_config,
         hold: hold_config,
+        lease,
+        watch,
     }
+}
+
+/// How watches are shared.
+fn watch(root: &mut Section, errors: &mut Vec<String>) -> proxy::watch::Config {
+    let defaults = proxy::watch::Config::default();
+    let mut watch = root.section("watch", errors);
+    let config = proxy::watch::Config {
+        coalesce: watch.flag("coalesce", errors).unwrap_or(defaults.coalesce),
+        ring_bytes: size(&mut watch, "ring-bytes", defaults.ring_bytes as u64, errors),
+        stream_bytes: size(&mut watch, "lag-bytes-max", defaults.stream_bytes as u64, errors),
+        catch_ups: watch.count("catch-ups", MAX_WATCHERS, errors).unwrap_or(defaults.catch_ups),
+        watchers: watch.count("watchers", MAX_WATCHERS, errors).unwrap_or(defaults.watchers),
+        linger: watch.duration("linger", errors).unwrap_or(defaults.linger),
+        ..defaults
+    };
+    watch.finish(errors);
+    config
+}
+
+/// How keep-alives are sent.
+fn lease(root: &mut Section, errors: &mut Vec<String>) -> proxy::lease::Config {
+    let mut lease = root.section("lease", errors);
+    let config = proxy::lease::Config {
+        coalesce: lease.flag("coalesce", errors).unwrap_or(true),
+        streams: lease.count("streams", MAX_LEASE_STREAMS, errors).unwrap_or(defaults::LEASE_STREAMS),
+        idle_timeout: lease.positive_duration("idle-timeout", errors).unwrap_or(defaults::LEASE_IDLE_TIMEOUT),
+        waiting_per_stream: lease
+            .count("waiting-per-stream", MAX_LEASE_WAITING, errors)
+            .unwrap_or(defaults::LEASE_WAITING_PER_STREAM),
+        waiting_total: lease
+            .count("waiting-total", MAX_LEASE_WAITING, errors)
+            .unwrap_or(defaults::LEASE_WAITING_TOTAL),
+    };
+    lease.finish(errors);
+    config
 }
 
 /// Where clients of this node connect: the first listener, which on all addresses is on loopback
@@ -273,6 +314,12 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
 const MAX_CONNECTIONS: usize = 100_000_000;
 
 /// As many permits as a semaphore counts.
+const MAX_WATCHERS: usize = 1 << 30;
+
+const MAX_LEASE_STREAMS: usize = 64;
+
+const MAX_LEASE_WAITING: usize = 1 << 24;
+
 const MAX_HELD: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
 /// The flag has the same limit.

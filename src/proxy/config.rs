@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::{lease, watch};
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Bytes of one request that may be read ahead of its sending. A larger request streams.
@@ -12,10 +14,14 @@ pub struct Config {
     pub leader_aware: bool,
     /// The client URL of every member in an answer of `MemberList`; `None` leaves them as they are.
     pub member_list_url: Option<String>,
+    /// Whether equal reads share calls.
+    pub share_reads: bool,
     /// How long a stale serializable answer may wait for a fresher one.
     pub watermark_wait: Duration,
     pub retry: Retry,
     pub hold: Hold,
+    pub lease: lease::Config,
+    pub watch: watch::Config,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -67,21 +67,47 @@ impl Copy {
     /// The call again, with the time that is left. It must be whole, and any call that was made of
     /// it before is at an end.
     pub fn call(&self, now: Instant) -> Call {
+        let mut call = self.again();
+        if self.deadline.is_some() {
+            expire(&mut call, self.deadline, now);
+        }
+        call
+    }
+
+    /// The same with another deadline.
+    pub fn call_until(&self, deadline: Option<Instant>, now: Instant) -> Call {
+        let mut call = self.again();
+        expire(&mut call, deadline, now);
+        call
+    }
+
+    fn again(&self) -> Call {
         let body = match &self.body {
             CopyBody::Stream(replay) => replay.rewind(),
             CopyBody::Whole(bytes) if bytes.is_empty() => Body::Empty,
             CopyBody::Whole(bytes) => Body::Full(bytes.clone()),
         };
-        let mut head = self.head.clone();
-        if let Some(deadline) = self.deadline {
-            let left = deadline.saturating_duration_since(now).as_millis().clamp(1, TIMEOUT_DIGITS_MAX);
-            let value = HeaderValue::from_str(&format!("{left}m"));
-            // Not by `insert`, which wants room for one more first, and panics where there is none.
-            if let Some(timeout) = head.headers.get_mut("grpc-timeout") {
-                *timeout = value.expect("digits and a letter are visible ASCII");
-            }
+        Call { rpc: self.rpc, wire: self.wire, head: self.head.clone(), deadline: self.deadline, body }
+    }
+}
+
+/// Gives a call the time until `deadline`.
+fn expire(call: &mut Call, deadline: Option<Instant>, now: Instant) {
+    call.deadline = deadline;
+    let headers = &mut call.head.headers;
+    let Some(deadline) = deadline else {
+        headers.remove("grpc-timeout");
+        return;
+    };
+    let left = deadline.saturating_duration_since(now).as_millis().clamp(1, TIMEOUT_DIGITS_MAX);
+    let value = HeaderValue::from_str(&format!("{left}m")).expect("digits and a letter are visible ASCII");
+    match headers.get_mut("grpc-timeout") {
+        // Not by `insert`, which wants room for one more first, and panics where there is none.
+        Some(timeout) => *timeout = value,
+        None => {
+            // Without room the member does not know; we do.
+            let _full = headers.try_insert("grpc-timeout", value);
         }
-        Call { rpc: self.rpc, wire: self.wire, head, deadline: self.deadline, body }
     }
 }
 

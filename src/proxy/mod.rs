@@ -5,6 +5,9 @@
 //!        ─> upstream ─> retry (will it do?) ─> settle (watermark, trailers, codes, metrics) ─> Reply
 //!              ^             └ persist: hold, wait, another member
 //!              └────────────────────┘
+//!   equal reads: route ─> share (one call for several) ─> upstream …
+//!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
+//!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
@@ -14,11 +17,14 @@
 
 mod admit;
 mod attempt;
+mod caller;
 pub mod config;
 mod copy;
 pub mod drain;
+mod frames;
 mod hold;
 mod identity;
+pub mod lease;
 mod member_list;
 pub mod metrics;
 mod peek;
@@ -28,17 +34,24 @@ mod replay;
 mod retry;
 mod route;
 mod settle;
+pub mod share;
+pub mod watch;
 mod watermark;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::Body as HttpBody;
 
 pub use config::Config;
 pub use drain::Drain;
 pub use hold::Holds;
 pub use watermark::Watermark;
 
-use crate::types::call::{Call, Reply};
+use crate::types::call::{Broken, Call, Reply};
 use crate::types::ids::ClusterId;
 use crate::types::status::{Code, Status};
 use crate::upstream::{Answer, Failure, From, Places, Upstream};
@@ -51,6 +64,9 @@ pub struct Proxy {
     upstream: Upstream,
     watermark: Watermark,
     holds: Holds,
+    watches: watch::Hub,
+    leases: lease::Hub,
+    reads: share::Reads,
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
@@ -61,13 +77,16 @@ pub struct Proxy {
 pub struct Shared {
     pub drain: Drain,
     pub holds: Holds,
+    pub leases: lease::LeaseMetrics,
     pub metrics: metrics::ProxyMetrics,
+    pub watches: watch::WatchMetrics,
+    pub reads: share::ShareMetrics,
     pub watermark: Watermark,
 }
 
 impl Proxy {
     pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { drain, holds, metrics, watermark } = shared;
+        let Shared { drain, holds, leases, metrics, reads, watches, watermark } = shared;
         Arc::new(Self {
             config: config.clone(),
             admission: admit::Admission::new(),
@@ -79,13 +98,16 @@ impl Proxy {
             upstream,
             watermark,
             holds,
+            watches: watch::Hub::new(&config.watch, watches),
+            leases: lease::Hub::new(&config.lease, leases),
+            reads: share::Reads::new(config.share_reads, reads),
             retries: retry::Budget::new(&config.retry, Instant::now()),
             drain,
             metrics,
         })
     }
 
-    pub async fn call(&self, mut call: Call) -> Reply {
+    pub async fn call(self: &Arc<Self>, mut call: Call) -> Reply {
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
         let settlement = settle::Settlement::of(&call, account, &self.watermark);
@@ -97,6 +119,14 @@ impl Proxy {
             && let Err(status) = identity::disown(&mut call.head.headers)
         {
             return settlement.refuse(&status);
+        }
+        if let Some(caller) = self.leases.takes(&call) {
+            let answers = self.leases.join(call, caller, self);
+            return Box::pin(self.serve(answers, settlement)).await;
+        }
+        if let Some(caller) = self.watches.takes(&call) {
+            let answers = self.watches.join(call, caller, self);
+            return Box::pin(self.serve(answers, settlement)).await;
         }
         let expired = settlement.expired();
         let drained = settlement.drained(&self.drain);
@@ -112,10 +142,52 @@ impl Proxy {
         }
     }
 
-    async fn answer(&self, mut call: Call, started: Instant) -> Result<Answered, Unanswered> {
+    /// An answer that is put together here.
+    async fn serve(&self, mut answers: impl Local, settlement: settle::Settlement) -> Reply {
+        let drained = settlement.drained(&self.drain);
+        let begun = tokio::select! {
+            biased;
+            begun = poll_fn(|cx| answers.poll_begin(cx)) => begun,
+            status = drained => Err(status),
+        };
+        match begun {
+            Ok(()) => settlement.settle_local(answers, &self.drain),
+            Err(status) => settlement.refuse(&status),
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, mut call: Call, started: Instant) -> Result<Answered, Unanswered> {
         // The member and the lane depend on the request, so it is read ahead before it is sent.
         let planned = route::plan(&mut call, &self.config, &self.read_ahead, || self.upstream.view()).await;
         let (plan, _held) = planned.map_err(unroutable)?;
+        let sharing = match self.reads.look_up(&call, &plan) {
+            share::Looked::Alone => None,
+            share::Looked::First(flight) => Some(share::Sending::new(self, flight)),
+            share::Looked::Under(flight) => {
+                return Box::pin(self.wait_for(call, plan, started, flight)).await;
+            }
+        };
+        let outcome = self.send(call, plan, started).await;
+        if let Some(sharing) = sharing {
+            sharing.end(&outcome);
+        }
+        outcome
+    }
+
+    /// The answer whatever its revision, as far as anybody answers.
+    async fn answer_as_is(&self, mut call: Call) -> Result<Answer, Unanswered> {
+        let planned = route::plan(&mut call, &self.config, &self.read_ahead, || self.upstream.view()).await;
+        let (plan, _held) = planned.map_err(unroutable)?;
+        let plan = route::Plan { kind: None, ..plan };
+        Ok(self.send(call, plan, Instant::now()).await?.answer)
+    }
+
+    async fn send(
+        &self,
+        mut call: Call,
+        plan: route::Plan,
+        started: Instant,
+    ) -> Result<Answered, Unanswered> {
         let is_member_list = call.rpc.path == "/etcdserverpb.Cluster/MemberList";
         let copy = copy::Copy::of(&mut call);
         let mark = self.watermark.revision();
@@ -152,6 +224,12 @@ impl Proxy {
     }
 }
 
+/// The answer to a stream that is put together here.
+trait Local: HttpBody<Data = Bytes, Error = Broken> + Send + Unpin + 'static {
+    /// Ready with the first message, or the end before any: etcd's head comes no sooner.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
+}
+
 /// An answer for the client, and what was known of the call.
 struct Answered {
     answer: Answer,
@@ -161,6 +239,15 @@ struct Answered {
     mark: i64,
 }
 
+impl Answered {
+    /// The same once more, where all of it is here.
+    fn copy(&self) -> Option<Self> {
+        let Self { answer, header, plan, mark } = self;
+        Some(Self { answer: answer.copy()?, header: *header, plan: *plan, mark: *mark })
+    }
+}
+
+#[derive(Clone)]
 enum Unanswered {
     Failed(Failure),
     Status(Status),

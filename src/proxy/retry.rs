@@ -85,7 +85,7 @@ fn judge_error(plan: &Plan, reads: bool, code: Code, message: Option<&HeaderValu
 }
 
 /// The error that an answer is, as far as it is here.
-fn error_of(answer: &Answer) -> Option<(Code, Option<&HeaderValue>)> {
+pub(super) fn error_of(answer: &Answer) -> Option<(Code, Option<&HeaderValue>)> {
     let headers = match grpc_status(&answer.head.headers) {
         Some(_) => &answer.head.headers,
         None => answer.body.trailers.as_ref().filter(|_| answer.body.data.is_none())?,

@@ -128,19 +128,15 @@ impl Settlement {
             return Reply { head, body };
         }
         let ending = self.ending(drain);
-        let headers = body.data.is_none().then(Headers::new);
-        Reply {
-            head,
-            body: Body::stream(Settled {
-                body,
-                from,
-                headers,
-                settlement: self,
-                suspicion: upstream.signals(),
-                ending,
-                done: false,
-            }),
-        }
+        let headers = body.data.is_none().then(|| (Headers::new(), from, upstream.signals()));
+        Reply { head, body: Body::stream(Settled { body, headers, settlement: self, ending, done: false }) }
+    }
+
+    /// The same for an answer that was put together here, out of what the watermark knows.
+    pub fn settle_local(self, body: impl super::Local, drain: &Drain) -> Reply {
+        let ending = self.ending(drain);
+        let body = Settled { body, headers: None, settlement: self, ending, done: false };
+        Reply::grpc(Body::stream(body))
     }
 
     /// Applies the rules to the trailers of an answer, or to headers that are trailers too.
@@ -164,8 +160,7 @@ impl Settlement {
         trailers
     }
 
-    fn on_foreign(&mut self, cluster: ClusterId, suspicion: &Signals) -> HeaderMap {
-        suspicion.suspect();
+    fn on_foreign(&mut self, cluster: ClusterId) -> HeaderMap {
         self.trailers(&Failure::Foreign(cluster).status(Effect::Read))
     }
 
@@ -180,11 +175,9 @@ type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 /// The body of a gRPC answer. It always ends with trailers.
 struct Settled<B> {
     body: B,
-    from: From,
     /// Reads the revisions that pass by, unless the first message told it already.
-    headers: Option<Headers>,
+    headers: Option<(Headers, From, Signals)>,
     settlement: Settlement,
-    suspicion: Signals,
     ending: Ending,
     done: bool,
 }
@@ -193,14 +186,19 @@ impl<B> Settled<B> {
     /// Takes note of the revisions that pass by; returns the cluster they are of, if that is not ours
     /// and they are what was asked for.
     fn look(&mut self, frame: &Frame<Bytes>) -> Option<ClusterId> {
-        let (Some(headers), Some(data)) = (&mut self.headers, frame.data_ref()) else { return None };
-        let (watermark, from) = (&self.settlement.watermark, self.from);
+        let (Some((headers, from, suspicion)), Some(data)) = (&mut self.headers, frame.data_ref()) else {
+            return None;
+        };
+        let watermark = &self.settlement.watermark;
         let mut foreign = None;
         headers.on_data(data, |header| {
-            watermark.on_answer(header, from);
+            watermark.on_answer(header, *from);
             foreign =
                 Some(ClusterId(header.cluster_id)).filter(|cluster| from.is_foreign(*cluster)).or(foreign);
         });
+        if foreign.is_some() {
+            suspicion.suspect();
+        }
         foreign.filter(|_| self.settlement.rpc.effect == Effect::Read)
     }
 }
@@ -224,7 +222,7 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
                     trailers
                 }
                 Err(frame) => match this.look(&frame) {
-                    Some(foreign) => this.settlement.on_foreign(foreign, &this.suspicion),
+                    Some(foreign) => this.settlement.on_foreign(foreign),
                     None => return Poll::Ready(Some(Ok(frame))),
                 },
             },

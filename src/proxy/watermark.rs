@@ -20,18 +20,25 @@ struct State {
     revision: AtomicI64,
     /// Of the cluster that the revision is of.
     epoch: AtomicU64,
+    /// Counts how often revisions began to mean something else.
+    life: AtomicU64,
     changing: Mutex<()>,
     metrics: WatermarkMetrics,
 }
 
 impl Watermark {
     pub fn new(metrics: WatermarkMetrics) -> Self {
-        let (revision, epoch, changing) = Default::default();
-        Self(Arc::new(State { revision, epoch, changing, metrics }))
+        let (revision, epoch, life, changing) = Default::default();
+        Self(Arc::new(State { revision, epoch, life, changing, metrics }))
     }
 
     pub fn revision(&self) -> i64 {
         self.0.revision.load(Ordering::Relaxed)
+    }
+
+    /// Changes when the cluster was restored, or is another one.
+    pub fn life(&self) -> u64 {
+        self.0.life.load(Ordering::Relaxed)
     }
 
     fn epoch(&self) -> u64 {
@@ -47,6 +54,9 @@ impl Watermark {
         let _changing = self.0.changing.lock().expect("nobody panics while changing the watermark");
         // An answer of the cluster before changes nothing any longer.
         let is_another = from.epoch > self.epoch();
+        if is_another {
+            self.0.life.fetch_add(1, Ordering::Relaxed);
+        }
         if is_another || from.epoch == self.epoch() && header.revision > self.revision() {
             self.set(from.epoch, header.revision);
         }
@@ -61,6 +71,7 @@ impl Watermark {
         let _changing = self.0.changing.lock().expect("nobody panics while changing the watermark");
         if (from.epoch, mark) == (self.epoch(), self.revision()) {
             self.set(from.epoch, header.revision);
+            self.0.life.fetch_add(1, Ordering::Relaxed);
             self.0.metrics.restores.inc();
             tracing::warn!(
                 revision = header.revision,

@@ -55,6 +55,13 @@ impl Reply {
         Self { head: response_head(StatusCode::OK, headers), body: Body::Empty }
     }
 
+    /// A gRPC answer whose body ends with trailers.
+    pub fn grpc(body: Body) -> Self {
+        let mut headers = HeaderMap::with_capacity(1);
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+        Self { head: response_head(StatusCode::OK, headers), body }
+    }
+
     /// A plain HTTP answer that carries the text of `status`.
     pub fn text(status: &Status) -> Self {
         let mut headers = HeaderMap::with_capacity(2);

@@ -154,6 +154,8 @@ pub const SHUTTING_DOWN_OUTCOME_UNKNOWN: &str = "etcdlet: shutting down, outcome
 pub const ETCD_FUTURE_REVISION: &str = "etcdserver: mvcc: required revision is a future revision";
 pub const ETCD_LEARNER: &str = "etcdserver: rpc not supported for learner";
 pub const ETCD_NO_LEADER: &str = "etcdserver: no leader";
+/// Of a member that led and does so no longer; it has no code of its own.
+pub const ETCD_NOT_PRIMARY: &str = "not a primary lessor";
 /// Of a member that is being removed; it has no code of its own.
 pub const ETCD_RAFT_STOPPED: &str = "raft: stopped";
 

@@ -127,8 +127,15 @@ impl Answer {
     }
 
     /// Whether all of it is here.
-    pub fn is_whole(&self) -> bool {
-        self.body.trailers.is_some()
+    pub fn is_complete(&self) -> bool {
+        matches!(self.body.rest, Source::Ended)
+    }
+
+    /// The same once more, where all of it is here.
+    pub fn copy(&self) -> Option<Self> {
+        let AnswerBody { data, trailers, rest: Source::Ended } = &self.body else { return None };
+        let body = AnswerBody { data: data.clone(), trailers: trailers.clone(), rest: Source::Ended };
+        Some(Self { head: self.head.clone(), body, from: self.from })
     }
 }
 

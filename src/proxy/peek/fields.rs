@@ -1,10 +1,10 @@
 //! The fields of a protobuf message as they stand on the wire.
 
 /// Fields in the order of the wire. Ends after the first malformed one.
-pub(super) struct Fields<'a>(pub &'a [u8]);
+pub(crate) struct Fields<'a>(pub &'a [u8]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Bytes(&'a [u8]),
     /// Of a fixed size, which no field has that matters here.
     Other,
@@ -12,7 +12,7 @@ pub(super) enum Value<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Value<'a>), Malformed>;

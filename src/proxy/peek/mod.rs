@@ -16,10 +16,12 @@
 mod fields;
 mod frame;
 pub(super) mod json;
+mod lease;
 mod request;
 mod response;
 
-pub(crate) use fields::raw_fields;
+pub(crate) use fields::{Fields, Value, raw_fields};
 pub(crate) use frame::{frame_length, message};
+pub(crate) use lease::{keep_alive, kept_alive};
 pub(crate) use request::{Kind, alarm, is_linearizable, is_long_range, linearizable, range, txn};
 pub(crate) use response::{Header, Headers, header};

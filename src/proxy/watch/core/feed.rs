@@ -1,0 +1,172 @@
+//! One upstream watch and who lives on it.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::batch::Assembly;
+use super::group::Groups;
+use super::message::Header;
+use super::output::{FeedId, Identity, Open, StreamId, Upstream, WatcherId};
+use super::range::Range;
+use super::ring::Ring;
+use crate::proxy::watch::Config;
+
+/// Feeds of one class may be shared by its streams.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClassKey {
+    pub identity: Identity,
+    pub prev_kv: bool,
+}
+
+pub(super) struct Feed {
+    pub id: FeedId,
+    pub class: ClassKey,
+    pub range: Range,
+    pub kind: Kind,
+    pub attempt: u32,
+    pub link: Link,
+    /// Has been created at least once.
+    pub proven: bool,
+    /// On an upstream stream of its own.
+    pub alone: bool,
+    /// Is to get one, because clients ask for its progress.
+    pub isolates: bool,
+    /// A wider feed takes its watchers as soon as it can.
+    pub leaving: bool,
+    /// Of the last response.
+    pub header: Header,
+    /// Every event below it has come.
+    pub position: i64,
+    pub moved_at: Instant,
+    pub assembly: Assembly,
+    pub ring: Ring,
+    pub groups: Groups,
+    pub ahead: BTreeSet<(i64, WatcherId)>,
+    pub replaying: BTreeSet<WatcherId>,
+    /// Watchers in all of these.
+    pub watchers: usize,
+    /// Client streams that wait for its progress.
+    pub waiting: BTreeSet<StreamId>,
+    /// Since when it has no watchers.
+    pub idle_since: Option<Instant>,
+    /// Requests for progress since the last one came.
+    pub unanswered: u32,
+    /// The last progress request.
+    pub requested_at: Option<Instant>,
+    /// The last progress that nobody had requested.
+    pub notified_at: Option<Instant>,
+    pub timer: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Private, until a shared feed can take over from its position; or, where there is none, until
+    /// it has seen this revision and becomes one.
+    CatchUp {
+        until: i64,
+    },
+    Shared,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Created,
+    Opening,
+}
+
+impl Feed {
+    pub fn new(id: FeedId, class: ClassKey, range: Range, kind: Kind, position: i64, now: Instant) -> Self {
+        Self {
+            id,
+            class,
+            range,
+            kind,
+            attempt: 0,
+            link: Link::Opening,
+            proven: false,
+            alone: kind != Kind::Shared,
+            isolates: false,
+            leaving: false,
+            header: Header::default(),
+            position,
+            moved_at: now,
+            assembly: Assembly::default(),
+            ring: Ring::new(position),
+            groups: Groups::new(),
+            ahead: BTreeSet::new(),
+            replaying: BTreeSet::new(),
+            watchers: 0,
+            waiting: BTreeSet::new(),
+            idle_since: Some(now),
+            unanswered: 0,
+            requested_at: None,
+            notified_at: None,
+            timer: None,
+        }
+    }
+
+    pub fn upstream(&self) -> Upstream {
+        Upstream { feed: self.id, attempt: self.attempt }
+    }
+
+    /// A new opening, from its position; nothing of the one before counts any longer.
+    pub fn open(&mut self) -> Open {
+        self.attempt += 1;
+        self.link = Link::Opening;
+        self.assembly = Assembly::default();
+        self.unanswered = 0;
+        self.requested_at = None;
+        self.notified_at = None;
+        Open {
+            upstream: self.upstream(),
+            identity: self.class.identity.clone(),
+            range: self.range.clone(),
+            prev_kv: self.class.prev_kv,
+            start_revision: self.position,
+            alone: self.alone,
+            resumes: self.proven,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.link == Link::Created
+    }
+
+    pub fn is_shared(&self) -> bool {
+        self.kind == Kind::Shared
+    }
+
+    /// Someone waits for it to come further, though it may be far already.
+    fn wants_progress(&self) -> bool {
+        self.leaving || !self.is_shared()
+    }
+
+    /// When it may and must ask for progress next; never while it is not open.
+    pub fn next_request(&self, config: &Config) -> Option<Instant> {
+        if self.link == Link::Opening || self.watchers == 0 && !self.leaving {
+            return None;
+        }
+        let refresh = self.moved_at + config.refresh_interval;
+        let after = |pause| self.requested_at.map_or(self.moved_at, |requested| requested + pause);
+        let due = if !self.waiting.is_empty() {
+            after(config.progress_pause)
+        } else if self.wants_progress() {
+            after(config.catch_up_pause)
+        } else {
+            refresh.max(after(config.refresh_interval))
+        };
+        Some(due)
+    }
+
+    /// When it is closed for want of watchers.
+    pub fn expiry(&self, config: &Config) -> Option<Instant> {
+        self.idle_since.map(|since| since + config.linger)
+    }
+
+    /// Everyone on it with a position.
+    pub fn all_watchers(&self) -> Vec<(WatcherId, i64)> {
+        let live = self.groups.watchers().into_iter().map(|watcher| (watcher, self.position));
+        let ahead = self.ahead.iter().map(|(position, watcher)| (*watcher, *position));
+        live.chain(ahead).collect()
+    }
+}

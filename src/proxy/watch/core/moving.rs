@@ -1,0 +1,135 @@
+//! Watchers that move from one feed to another, and those that can't go on.
+//!
+//! ```text
+//!   catch-up ──(a shared feed around it remembers its position)──────────> that feed
+//!       └──────(nobody is around it, and it has seen what it had to)─────> becomes shared
+//!   narrow feed ──(a wider one is open and remembers its position)───────> the wider one
+//! ```
+//!
+//! A position says the same on both sides: everything below was delivered. So nothing is lost and
+//! nothing comes twice, whichever of the two is ahead.
+
+use std::time::Instant;
+
+use super::feed::{Kind, Link};
+use super::output::WatcherId;
+use super::ring::Ring;
+use super::watcher::Place;
+use super::{Core, FeedId};
+
+impl Core {
+    /// A shared feed is open: those inside it are not needed any longer.
+    pub(super) fn gather(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get(&id) else { return };
+        let Some(class) = self.classes.get(&feed.class) else { return };
+        let mut inside = Vec::new();
+        class.shared.within(&feed.range, |narrow| inside.push(narrow));
+        inside.retain(|narrow| *narrow != id);
+        for narrow in &inside {
+            if let Some(narrow) = self.feeds.get_mut(narrow) {
+                narrow.leaving = true;
+            }
+        }
+        inside.extend(&class.catch_ups);
+        for narrow in inside {
+            self.migrate(narrow, now);
+        }
+    }
+
+    /// Lets the watchers of a feed go to a wider one, if that is there and can take them.
+    pub(super) fn migrate(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get(&id) else { return };
+        let (wider, covered) = self.shared_feed(&feed.class, &feed.range, feed.position, Some(id));
+        if !covered {
+            return self.stay(id, now);
+        }
+        let Some(wider) = wider.filter(|wider| self.feeds[wider].link == Link::Created) else {
+            return self.arm(id, now);
+        };
+        let floor = self.feeds[&wider].ring.floor();
+        let mut moving = feed.all_watchers();
+        let replaying =
+            feed.replaying.iter().filter_map(|watcher| Some((*watcher, self.replays_at(*watcher)?)));
+        moving.extend(replaying.filter(|(_, position)| *position >= floor));
+        let stays = moving.len() < feed.watchers;
+        self.counts.merges += u64::from(!stays);
+        if moving.is_empty() && !stays {
+            return self.close(id, now);
+        }
+        for (watcher, position) in moving {
+            self.detach(watcher, now);
+            self.attach(watcher, wider, position, now);
+        }
+        self.arm(id, now);
+    }
+
+    /// No feed is around this one.
+    fn stay(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.leaving = false;
+        if let Kind::CatchUp { until } = feed.kind
+            && feed.position > until
+        {
+            feed.kind = Kind::Shared;
+            feed.ring = Ring::new(feed.position);
+            let (class, range) = (feed.class.clone(), feed.range.clone());
+            if let Some(class) = self.classes.get_mut(&class) {
+                class.catch_ups.retain(|other| *other != id);
+                class.shared.insert(range, id);
+            }
+            self.counts.merges += 1;
+            self.free_catch_up(now);
+            self.gather(id, now);
+        }
+        self.arm(id, now);
+    }
+
+    fn replays_at(&self, id: WatcherId) -> Option<i64> {
+        match self.watchers.get(&id)?.place {
+            Place::Replaying { position, .. } => Some(position),
+            _ => None,
+        }
+    }
+
+    /// Revisions below this one are no longer to be had, and the feed had not come so far. Whoever
+    /// wants one of them, and is not helped by another feed's ring, has lost something.
+    pub(super) fn on_compacted(&mut self, id: FeedId, compact_revision: i64, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        if compact_revision <= feed.position {
+            return self.reopen(id);
+        }
+        let class = feed.class.clone();
+        // Nobody can be helped by what it remembers: it ends before the gap.
+        self.ring_bytes -= feed.ring.bytes();
+        feed.ring.restart(compact_revision);
+        let mut watchers = feed.all_watchers();
+        let replaying: Vec<WatcherId> = feed.replaying.iter().copied().collect();
+        watchers
+            .extend(replaying.into_iter().filter_map(|watcher| Some((watcher, self.replays_at(watcher)?))));
+        // So that it is not closed before the last one is looked at.
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.watchers += 1;
+        for (watcher_id, position) in watchers {
+            if position >= compact_revision {
+                continue;
+            }
+            self.detach(watcher_id, now);
+            let Some(watcher) = self.watchers.get(&watcher_id) else { continue };
+            let (other, _) = self.shared_feed(&class, &watcher.range, position, Some(id));
+            match other {
+                Some(other) => self.attach(watcher_id, other, position, now),
+                None => self.cancel_compacted(watcher_id, compact_revision, now),
+            }
+        }
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.watchers -= 1;
+        feed.position = compact_revision;
+        if feed.watchers == 0 {
+            return self.close(id, now);
+        }
+        for (position, watcher) in super::upstream::take_due(feed) {
+            self.on_met(watcher, id, position);
+        }
+        self.reopen(id);
+    }
+}

@@ -1,0 +1,162 @@
+//! Progress: telling a client up to which revision it has seen everything.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::message::Fore;
+use super::output::WatcherId;
+use super::requests::NOBODY;
+use super::watcher::{Place, Watcher};
+use super::{Core, FeedId, StreamId};
+
+impl Core {
+    /// A client asks for the progress of its stream. As with etcd it is not answered while one of
+    /// its watchers has not caught up, nor where there are none: clients ask again.
+    pub(super) fn request_progress(&mut self, stream: StreamId, now: Instant) {
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        let watchers = state.watch_ids.watchers();
+        let places =
+            watchers.filter_map(|watcher| self.watchers.get(&watcher)).map(|watcher| watcher.place.feed());
+        let feeds: Option<BTreeSet<FeedId>> = places.collect();
+        let Some(feeds) = feeds.filter(|feeds| !feeds.is_empty()) else { return };
+        if let Some(outstanding) = &state.progress {
+            if outstanding.is_subset(&feeds) {
+                // The answer to the request before will do. To begin anew with each could mean never
+                // to come to an end.
+                return;
+            }
+            for feed in outstanding {
+                if let Some(feed) = self.feeds.get_mut(feed) {
+                    feed.waiting.remove(&stream);
+                }
+            }
+        }
+        state.progress = Some(feeds.clone());
+        for id in feeds {
+            let Some(feed) = self.feeds.get_mut(&id) else { continue };
+            feed.waiting.insert(stream);
+            feed.isolates = !feed.alone;
+            self.arm(id, now);
+        }
+    }
+
+    /// Gives a feed an upstream stream of its own: on one with others a single watch that has not
+    /// caught up keeps all from getting an answer. To be done when its position is fresh, which may
+    /// have been compacted otherwise: the watch that it has lives on, another one could not begin.
+    pub(super) fn isolate(&mut self, id: FeedId) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        if std::mem::take(&mut feed.isolates) {
+            feed.alone = true;
+            self.renew(id);
+        }
+    }
+
+    /// A feed has confirmed its position.
+    pub(super) fn confirm(&mut self, id: FeedId) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.unanswered = 0;
+        for stream in std::mem::take(&mut feed.waiting) {
+            let Some(state) = self.streams.get_mut(&stream) else { continue };
+            let Some(outstanding) = &mut state.progress else { continue };
+            outstanding.remove(&id);
+            if outstanding.is_empty() {
+                state.progress = None;
+                self.answer_progress(stream);
+            }
+        }
+    }
+
+    fn answer_progress(&mut self, stream: StreamId) {
+        let Some(state) = self.streams.get(&stream) else { return };
+        let mut least = i64::MAX;
+        for watcher in state.watch_ids.watchers().filter_map(|watcher| self.watchers.get(&watcher)) {
+            let Some(seen) = self.seen(watcher) else { return };
+            least = least.min(seen);
+        }
+        let watchers = state.watch_ids.watchers().filter_map(|watcher| self.watchers.get(&watcher));
+        let tells_more = least < i64::MAX && least >= state.shown;
+        if tells_more && watchers.map(|watcher| watcher.progress_min).all(|min| least >= min) {
+            self.on_shown(stream, least);
+            self.control(stream, least, &Fore { watch_id: NOBODY, ..Fore::default() });
+        }
+    }
+
+    /// Everything up to this revision has been queued for the watcher, if it has caught up.
+    fn seen(&self, watcher: &Watcher) -> Option<i64> {
+        match watcher.place {
+            Place::Ahead { position, .. } => Some(position - 1),
+            Place::Live { feed, .. } => Some(self.feeds.get(&feed)?.position - 1),
+            Place::Lagging { .. } | Place::Replaying { .. } => None,
+        }
+    }
+
+    fn on_shown(&mut self, stream: StreamId, revision: i64) {
+        if let Some(state) = self.streams.get_mut(&stream) {
+            state.shown = state.shown.max(revision);
+        }
+    }
+
+    /// Sends each watcher of a stream its progress that asked for that and had no events since the
+    /// last time.
+    pub(super) fn tick(&mut self, stream: StreamId, now: Instant) {
+        let Some(state) = self.streams.get(&stream) else { return };
+        let watchers: Vec<WatcherId> = state.watch_ids.watchers().collect();
+        let mut any = false;
+        for id in watchers {
+            let Some(watcher) = self.watchers.get_mut(&id).filter(|watcher| watcher.progress_notify) else {
+                continue;
+            };
+            any = true;
+            if !std::mem::replace(&mut watcher.quiet, true) {
+                continue;
+            }
+            let (watch_id, min, place) = (watcher.watch_id, watcher.progress_min, watcher.place);
+            let Some(seen) = self.watchers.get(&id).and_then(|watcher| self.seen(watcher)) else { continue };
+            let open =
+                place.feed().and_then(|feed| self.feeds.get(&feed)).is_some_and(super::feed::Feed::is_open);
+            if open && seen >= min {
+                self.on_shown(stream, seen);
+                self.control(stream, seen, &Fore { watch_id, ..Fore::default() });
+            }
+        }
+        self.set_tick(stream, any.then(|| now + self.interval_of(stream)));
+    }
+
+    pub(super) fn start_ticking(&mut self, stream: StreamId, now: Instant) {
+        if self.streams.get(&stream).is_some_and(|state| state.tick.is_none()) {
+            self.set_tick(stream, Some(now + self.interval_of(stream)));
+        }
+    }
+
+    /// A member sends its own notifications at an interval that only its operator knows. The shortest
+    /// that was seen is taken over, because clients count on it.
+    pub(super) fn learn_interval(&mut self, before: Option<Instant>, now: Instant) {
+        let Some(interval) = before.map(|before| now.saturating_duration_since(before)) else { return };
+        // Responses that waited come faster than they were sent.
+        let interval = interval.max(INTERVAL_MIN);
+        if interval.as_secs_f64() > self.progress_interval.as_secs_f64() * LEARNED_BELOW {
+            return;
+        }
+        self.progress_interval = interval;
+        let ticking: BTreeSet<StreamId> =
+            self.streams.iter().filter(|(_, state)| state.tick.is_some()).map(|(id, _)| *id).collect();
+        for stream in ticking {
+            let due = now + self.interval_of(stream);
+            if self.streams[&stream].tick.is_some_and(|tick| due < tick) {
+                self.set_tick(stream, Some(due));
+            }
+        }
+    }
+
+    /// Up to a tenth longer, and different for each stream, as etcd does it.
+    fn interval_of(&self, stream: StreamId) -> Duration {
+        let share = stream.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+        self.progress_interval + self.progress_interval / 10 * share as u32 / 1024
+    }
+}
+
+/// The least that etcd allows.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// Of the interval before: a member's own jitter is a tenth.
+const LEARNED_BELOW: f64 = 0.8;

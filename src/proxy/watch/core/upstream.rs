@@ -1,0 +1,156 @@
+//! What members say of the feeds' upstream watches.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::feed::{Feed, Link};
+use super::requests::NOBODY;
+use super::watcher::Place;
+use super::{Core, EndReason, FeedId, Response, Upstream};
+
+impl Core {
+    /// The next response of an upstream watch. One that answers for all watches of its stream, with
+    /// watch id -1, is told to each of them that is on that stream.
+    pub fn handle_response(&mut self, upstream: Upstream, response: Response, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&upstream.feed) else { return };
+        if feed.attempt != upstream.attempt {
+            return;
+        }
+        let id = feed.id;
+        let is_whole = response.header.cluster_id != 0;
+        if is_whole {
+            feed.header = response.header;
+            self.learn(&response.header);
+        }
+        if response.canceled {
+            if response.compact_revision > 0 {
+                self.on_compacted(id, response.compact_revision, now);
+            } else {
+                self.on_canceled(id, &response.cancel_reason, now);
+            }
+        } else if response.created {
+            self.on_created(id, now);
+        } else if response.batch.is_empty() {
+            let requested = response.watch_id == NOBODY;
+            self.on_progress(id, response.header.revision, requested, now);
+        } else {
+            self.on_events(id, response, now);
+        }
+    }
+
+    /// The upstream watch is gone with its stream, or never came to be. It is to be opened again,
+    /// elsewhere if need be.
+    pub fn handle_lost(&mut self, upstream: Upstream, now: Instant) {
+        let Some(feed) = self.feeds.get(&upstream.feed) else { return };
+        if feed.attempt != upstream.attempt {
+            return;
+        }
+        if feed.watchers == 0 {
+            return self.close(upstream.feed, now);
+        }
+        self.counts.resumes += u64::from(feed.proven);
+        self.reopen(upstream.feed);
+    }
+
+    fn on_created(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.link = Link::Created;
+        feed.proven = true;
+        // The first request comes after a pause: before it a member has hardly caught up.
+        feed.requested_at = (!feed.is_shared()).then_some(now);
+        if feed.is_shared() {
+            self.gather(id, now);
+        }
+        self.arm(id, now);
+    }
+
+    /// It had been permitted before, so this is not the client's doing. Each client finds out by
+    /// itself where it stands.
+    fn on_canceled(&mut self, id: FeedId, reason: &str, now: Instant) {
+        let streams = self.watchers.values().filter(|watcher| watcher.place.feed() == Some(id));
+        let streams: BTreeSet<_> = streams.map(|watcher| watcher.stream).collect();
+        for stream in streams {
+            self.end(stream, EndReason::UpstreamCanceled(reason.to_owned()), now);
+        }
+        // Nobody is on it, so there is nothing to linger for.
+        self.close(id, now);
+    }
+
+    fn on_events(&mut self, id: FeedId, response: Response, now: Instant) {
+        let Response { fragment, batch, .. } = response;
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        self.counts.events_in += batch.events().len() as u64;
+        self.counts.bytes_in += batch.events().iter().map(|event| event.len() as u64).sum::<u64>();
+        let mut whole = feed.assembly.add(batch, fragment);
+        if !whole.is_in_order() {
+            // No etcd does this; whatever it was, another watch will tell.
+            return self.renew(id);
+        }
+        // A resumed watch may begin with what has come already.
+        whole.retain_from(feed.position);
+        if !whole.is_empty() {
+            self.deliver(id, whole, now);
+            self.on_moved(id, now);
+        }
+    }
+
+    /// Nothing up to this revision is still to come.
+    fn on_progress(&mut self, id: FeedId, revision: i64, requested: bool, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        // Before the created response it is about the stream's other watches.
+        if feed.link == Link::Opening {
+            return;
+        }
+        if !feed.assembly.is_empty() {
+            return self.renew(id);
+        }
+        if !requested {
+            let before = feed.notified_at.replace(now);
+            self.learn_interval(before, now);
+        }
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.moved_at = now;
+        if revision >= feed.position {
+            feed.position = revision + 1;
+            let due = take_due(feed);
+            for (position, watcher) in due {
+                self.on_met(watcher, id, position);
+            }
+        }
+        self.confirm(id);
+        self.on_moved(id, now);
+        self.isolate(id);
+    }
+
+    /// The feed has come to the position of a watcher that was ahead of it.
+    pub(super) fn on_met(&mut self, watcher_id: super::WatcherId, id: FeedId, position: i64) {
+        let (Some(watcher), Some(feed)) = (self.watchers.get_mut(&watcher_id), self.feeds.get_mut(&id))
+        else {
+            return;
+        };
+        debug_assert!(matches!(watcher.place, Place::Ahead { position: at, .. } if at == position));
+        super::joining::seat(watcher, watcher_id, feed);
+    }
+
+    /// The position of a feed has risen.
+    fn on_moved(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        if !feed.is_shared() {
+            feed.ring.restart(feed.position);
+        }
+        if feed.leaving || !feed.is_shared() {
+            self.migrate(id, now);
+        }
+    }
+}
+
+/// Watchers that are ahead no longer.
+pub(super) fn take_due(feed: &mut Feed) -> Vec<(i64, super::WatcherId)> {
+    let mut due = Vec::new();
+    while let Some(first) = feed.ahead.first()
+        && first.0 <= feed.position
+    {
+        due.extend(feed.ahead.pop_first());
+    }
+    due
+}

@@ -1,0 +1,34 @@
+//! All that waits: clients' streams, streams to members, questions, time.
+//!
+//! ```text
+//!   client ──> requests ─┐                              ┌─> pipe ──> member
+//!                        ├─> state: the core, outboxes ─┼─> authorize ──> two reads
+//!   client <── outbox  <─┘        ^ tick: time          └─< pipe <── responses
+//! ```
+//!
+//! Invariants: the core is told everything under one lock and its outputs are done before the lock
+//! is given back, so that they are done in its order; nothing waits under the lock.
+
+mod authorize;
+mod client;
+mod pipe;
+mod pipes;
+mod state;
+mod tick;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+
+pub(in crate::proxy) use client::Watches;
+pub(super) use state::Shared;
+pub(super) use tick::run as tick;
+
+/// A message in its gRPC frame.
+fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(5 + length);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(length).expect("requests of a watch are small"));
+    message.encode(&mut frame).expect("the buffer has room");
+    frame.freeze()
+}
