@@ -10,6 +10,7 @@ mod partition;
 mod rolling;
 mod scene;
 mod streams;
+mod subscriptions;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn unavailable(message: &str) -> Status {
 }
 
 /// One fault at a time: elections and stalls are measured, and each of these tests loads the whole machine.
-static ALONE: Mutex<()> = Mutex::const_new(());
+pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
 
 const OUTCOME_UNKNOWN: &str = "etcdlet: upstream connection lost, outcome unknown";
 const NO_LEADER: &str = "etcdlet: no leader, not sent";

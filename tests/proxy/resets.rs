@@ -76,7 +76,7 @@ fn lost(path: &str) -> Status {
 const SHORT: &str = "retry: {read-limit: 300ms}";
 
 /// Waits until `holds`, without holding up the connections that run on this thread.
-async fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !holds() {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");

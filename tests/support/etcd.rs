@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use grpc_proxy::GrpcProxy;
 pub(crate) use member::Etcd;
 pub(crate) use options::{Host, Options, Tls};
 pub(crate) use release::installed_lines;
 
 mod change;
 mod cluster;
+mod grpc_proxy;
 mod member;
 mod options;
 mod release;

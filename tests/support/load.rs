@@ -1,13 +1,16 @@
 //! Continuous load through one URL, and what became of every call.
 //!
 //! Linearizable gets, serializable gets and puts, each kind over a connection of its own and with closed-loop workers
-//! of its own. The load runs on its own thread, so that a test may block beside it.
+//! of its own; and, where a test wants them, watchers of all that is put and leases that are kept alive. The load runs
+//! on its own thread, so that a test may block beside it.
 //!
 //! No call has a deadline: how long it may hang is the promise under test, and a deadline would hide that it was
 //! broken. After [`PATIENCE`](super::grpc::PATIENCE) the fixture gives up, which counts as a failure.
 
 mod audit;
+mod keep_alive;
 mod report;
+mod watch;
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use etcdlet::proto::etcdserverpb as pb;
 use tokio::runtime;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -25,7 +29,9 @@ use super::grpc::{Channel, Status};
 pub(crate) use audit::audit;
 pub(crate) use report::{Class, Fate, Report};
 
+use keep_alive::Kept;
 use report::{Call, Write};
+use watch::Watched;
 
 /// Running load, which ends when this is dropped.
 pub(crate) struct Load {
@@ -38,8 +44,18 @@ struct Shared {
     url: String,
     /// Under which this load has its keys to itself.
     prefix: String,
+    streams: Streams,
     stop: AtomicBool,
+    /// No more is written.
+    written: AtomicBool,
     records: Mutex<Records>,
+}
+
+/// How many of each there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Streams {
+    pub(crate) watches: usize,
+    pub(crate) keep_alives: usize,
 }
 
 #[derive(Default)]
@@ -48,6 +64,10 @@ struct Records {
     writes: Vec<Write>,
     /// The place of the last acked write, which a linearizable read that starts later must show.
     acked: Option<usize>,
+    /// The highest revision of an acked write.
+    acked_revision: i64,
+    watched: Vec<Watched>,
+    kept: Vec<Kept>,
 }
 
 /// A connection that its workers share and that is made again when it broke.
@@ -59,10 +79,17 @@ struct Line {
 impl Load {
     /// Returns when calls of every class have succeeded.
     pub(crate) fn start(url: &str) -> Self {
+        Self::with_streams(url, Streams::default())
+    }
+
+    /// The same, when all the streams are there too; the watchers before anything is written.
+    pub(crate) fn with_streams(url: &str, streams: Streams) -> Self {
         let shared = Arc::new(Shared {
             url: url.to_owned(),
             prefix: format!("load/{:016x}/", fastrand::u64(..)),
+            streams,
             stop: AtomicBool::new(false),
+            written: AtomicBool::new(false),
             records: Mutex::default(),
         });
         let running = shared.clone();
@@ -84,8 +111,10 @@ impl Load {
         self.shared.stop.store(true, Ordering::SeqCst);
         let thread = self.thread.take().expect("only this takes it");
         thread.join().expect("the load does not panic");
-        let Records { calls, writes, acked: _ } = mem::take(&mut *self.shared.records());
-        Report { started: self.started, stopped, prefix: self.shared.prefix.clone(), calls, writes }
+        let Records { calls, writes, acked: _, acked_revision: _, watched, kept } =
+            mem::take(&mut *self.shared.records());
+        let (started, prefix) = (self.started, self.shared.prefix.clone());
+        Report { started, stopped, prefix, calls, writes, watched, kept }
     }
 
     fn wait_flowing(&self) {
@@ -110,9 +139,20 @@ impl Drop for Load {
 }
 
 async fn run(shared: Arc<Shared>) {
+    let (mut watchers, mut keepers) = (JoinSet::new(), JoinSet::new());
+    let Streams { watches, keep_alives } = shared.streams;
+    let (ready, mut arrivals) = mpsc::channel(watches + keep_alives + 1);
+    for _ in 0..watches {
+        watchers.spawn(watch::watch(Line::new(&shared.url), shared.clone(), ready.clone()));
+    }
+    for _ in 0..keep_alives {
+        keepers.spawn(keep_alive::keep(Line::new(&shared.url), shared.clone(), ready.clone()));
+    }
+    drop(ready);
+    while arrivals.recv().await.is_some() {}
     let mut workers = JoinSet::new();
     for class in Class::ALL {
-        let line = Arc::new(Line { url: shared.url.clone(), channel: tokio::sync::Mutex::default() });
+        let line = Line::new(&shared.url);
         for worker in 0..WORKERS {
             workers.spawn(work(class, worker, line.clone(), shared.clone()));
         }
@@ -120,6 +160,10 @@ async fn run(shared: Arc<Shared>) {
     while let Some(ended) = workers.join_next().await {
         ended.expect("a worker does not panic");
     }
+    shared.written.store(true, Ordering::SeqCst);
+    let (watched, kept) = (watchers.join_all().await, keepers.join_all().await);
+    let mut records = shared.records();
+    (records.watched, records.kept) = (watched, kept);
 }
 
 /// A put that failed is never repeated: the worker goes on with the next key.
@@ -171,11 +215,14 @@ impl Shared {
         let request =
             pb::PutRequest { key: key.clone().into(), value: value.clone().into(), ..Default::default() };
         let started = Instant::now();
-        let failure = line.call::<_, pb::PutResponse>(PUT, &request).await.err();
+        let result = line.call::<_, pb::PutResponse>(PUT, &request).await;
+        let revision = result.as_ref().ok().and_then(|put| put.header.as_ref()).map_or(0, |it| it.revision);
+        let failure = result.err();
         let fate = failure.as_ref().map_or(Fate::Acked, Fate::of);
         self.note(Class::Put, started, failure);
         let mut records = self.records();
-        records.writes.push(Write { key, value, fate });
+        records.writes.push(Write { key, value, fate, revision, ended: Instant::now() });
+        records.acked_revision = records.acked_revision.max(revision);
         if fate == Fate::Acked {
             records.acked = Some(records.writes.len() - 1);
         }
@@ -192,6 +239,15 @@ impl Shared {
 }
 
 impl Line {
+    fn new(url: &str) -> Arc<Self> {
+        Arc::new(Self { url: url.to_owned(), channel: tokio::sync::Mutex::default() })
+    }
+
+    /// The next call makes another connection.
+    async fn forget(&self) {
+        *self.channel.lock().await = None;
+    }
+
     async fn call<Req, Resp>(&self, path: &str, request: &Req) -> Result<Resp, Status>
     where
         Req: prost::Message,
@@ -200,7 +256,7 @@ impl Line {
         let channel = self.channel().await?;
         let result = channel.call(path, request).await;
         if matches!(&result, Err(Status { code: None, .. })) {
-            *self.channel.lock().await = None;
+            self.forget().await;
         }
         result
     }
@@ -225,3 +281,4 @@ const FLOWING_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) const PUT: &str = "/etcdserverpb.KV/Put";
 pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";
+const WATCH: &str = "/etcdserverpb.Watch/Watch";

@@ -30,6 +30,20 @@ impl Sidecar {
         Self::with_args(&["--endpoints", &endpoints.join(",")])
     }
 
+    /// The same with the watches of all clients shared.
+    pub(crate) fn sharing<E: AsRef<str>>(endpoints: &[E]) -> Self {
+        let endpoints: Vec<&str> = endpoints.iter().map(AsRef::as_ref).collect();
+        Self::with_config(&format!(
+            "
+listen: [{{url: 'http://{{listen}}'}}]
+upstream: {{endpoints: ['{}']}}
+watch: {{coalesce: true}}
+admin: {{url: 'http://{{admin}}'}}
+",
+            endpoints.join("', '")
+        ))
+    }
+
     /// `run` with the fixture's ports and then `arguments`.
     pub(crate) fn with_args(arguments: &[&str]) -> Self {
         Self::launch(|listen, admin, _| {

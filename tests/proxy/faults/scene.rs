@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{AFTERMATH, CALM, WARM_UP};
 use crate::support::control::Control;
 use crate::support::etcd::Cluster;
-use crate::support::load::{Class, Fate, Load, Report, audit};
+use crate::support::load::{Class, Fate, Load, Report, Streams, audit};
 use crate::support::sidecar::Sidecar;
 
 pub(super) struct Scene {
@@ -37,9 +37,18 @@ impl Scene {
     }
 
     /// Returns when the load has run for long enough that the sidecar knows the cluster.
-    pub(super) fn of(mut cluster: Cluster) -> Self {
-        let sidecar = Sidecar::start(&cluster.endpoints());
-        let load = Load::start(&sidecar.url());
+    pub(super) fn of(cluster: Cluster) -> Self {
+        Self::with_streams(cluster, Streams::default())
+    }
+
+    /// The same, with these in the load.
+    pub(super) fn with_streams(mut cluster: Cluster, streams: Streams) -> Self {
+        let sidecar = if streams.watches == 0 {
+            Sidecar::start(&cluster.endpoints())
+        } else {
+            Sidecar::sharing(&cluster.endpoints())
+        };
+        let load = Load::with_streams(&sidecar.url(), streams);
         sleep(WARM_UP);
         let leader = cluster.leader();
         Self { load, sidecar, cluster, leader }
@@ -156,6 +165,41 @@ impl Verdict {
             .filter(|(found_code, found)| *found_code != Some(code) || found != message);
         let others: Vec<_> = others.cloned().collect();
         self.expect(others.is_empty(), || format!("puts failed otherwise than by {message:?}: {others:?}"));
+        self
+    }
+
+    /// Every watcher saw every acked write, once and in order, and every lease lives.
+    pub(super) fn nothing_lost(mut self) -> Self {
+        self.broken.extend(self.report.watch_violations());
+        self.broken.extend(self.report.leases_lost());
+        self
+    }
+
+    /// No stream ended more often than that.
+    pub(super) fn breaks_max(mut self, watch: usize, keep_alive: usize) -> Self {
+        for (what, breaks, max) in [
+            ("watch", self.report.watch_breaks(), watch),
+            ("keep-alive", self.report.keep_alive_breaks(), keep_alive),
+        ] {
+            let worst = breaks.iter().max().copied().unwrap_or_default();
+            self.expect(worst <= max, || {
+                format!("{what} streams broke so often: {breaks:?}, allowed is {max}")
+            });
+        }
+        self
+    }
+
+    pub(super) fn keep_alive_stall_max(mut self, max: Duration) -> Self {
+        let stall = self.report.keep_alive_stall();
+        self.expect(stall.length <= max, || format!("a keep-alive took {stall}, allowed are {max:.3?}"));
+        self
+    }
+
+    pub(super) fn watch_lag_max(mut self, max: Duration) -> Self {
+        let lag = self.report.watch_lag();
+        self.expect(lag <= max, || {
+            format!("an acked write was shown after {lag:.3?}, allowed are {max:.3?}")
+        });
         self
     }
 

@@ -127,7 +127,7 @@ async fn a_stream_that_is_lost_before_its_answer_is_opened_again_with_all_that_w
 #[tokio::test]
 async fn a_stream_of_which_too_much_was_sent_or_that_changes_something_is_not_opened_again() {
     for (path, sent) in [(WATCH, 100 << 10), (KEEP_ALIVE, 1)] {
-        let pair = Pair::start("", first_is_kept_others_echo).await;
+        let pair = Pair::start("lease: {coalesce: false}", first_is_kept_others_echo).await;
         let mut stream = pair.channel.stream(path, HeaderMap::new()).await.unwrap();
         stream.send(&vec![7; sent]);
         pair.wait_for_calls(1).await;

@@ -169,9 +169,10 @@ async fn a_call_for_a_leader_that_takes_no_connection_goes_through_another_membe
     .await;
     pair.members[0].close_new_connections();
     let started = Instant::now();
-    let keep_alive = "/etcdserverpb.Lease/LeaseKeepAlive";
-    let mut stream = pair.channel.stream(keep_alive, HeaderMap::new()).await.unwrap();
+    let lock = "/v3lockpb.Lock/Lock";
+    let mut stream = pair.channel.stream(lock, HeaderMap::new()).await.unwrap();
     stream.send(b"");
+    stream.half_close();
     let Event::Message(message) = stream.next(Duration::from_secs(4)).await else {
         panic!("nobody answers: {}", pair.sidecar.log())
     };

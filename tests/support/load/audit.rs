@@ -27,7 +27,7 @@ pub(crate) fn audit(endpoint: &str, report: &Report) -> Vec<String> {
 }
 
 fn violation(write: &Write, held: Option<&KeyValue>) -> Option<String> {
-    let Write { key, value, fate } = write;
+    let Write { key, value, fate, revision: _, ended: _ } = write;
     match (fate, held) {
         (Fate::Acked, None) => Some(format!("{key}: acked and lost")),
         (Fate::Refused, Some(_)) => Some(format!("{key}: refused and applied")),

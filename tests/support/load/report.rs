@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::keep_alive::Kept;
+use super::watch::Watched;
 use crate::support::grpc::Status;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,15 @@ pub(crate) struct Report {
     pub(super) prefix: String,
     pub(super) calls: Vec<Call>,
     pub(super) writes: Vec<Write>,
+    pub(super) watched: Vec<Watched>,
+    pub(super) kept: Vec<Kept>,
+}
+
+/// The end of a stream that should have gone on.
+#[derive(Clone, Debug)]
+pub(super) struct Break {
+    pub(super) at: Instant,
+    pub(super) why: String,
 }
 
 #[derive(Debug)]
@@ -44,6 +55,9 @@ pub(super) struct Write {
     pub(super) key: String,
     pub(super) value: String,
     pub(super) fate: Fate,
+    /// 0 if it is not known.
+    pub(super) revision: i64,
+    pub(super) ended: Instant,
 }
 
 /// The calls of one class.
@@ -132,11 +146,46 @@ impl Report {
         status.filter(|status| status.code.is_none()).count()
     }
 
-    fn span(&self, begin: Instant, end: Instant) -> Span {
+    pub(super) fn span(&self, begin: Instant, end: Instant) -> Span {
         Span {
             length: end.saturating_duration_since(begin),
             begin: begin.saturating_duration_since(self.started),
         }
+    }
+}
+
+impl Report {
+    fn show_streams(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { watched, kept, .. } = self;
+        if watched.is_empty() && kept.is_empty() {
+            return Ok(());
+        }
+        let events = self.events_seen();
+        let lag = self.watch_lag();
+        writeln!(
+            f,
+            "\nwatches: {}, {events} events, each shown {lag:.3?} after its ack at most",
+            watched.len()
+        )?;
+        write!(
+            f,
+            "keep-alives: {} leases, {} beats, longest {}, {} leases lost",
+            kept.len(),
+            self.keep_alives(),
+            self.keep_alive_stall(),
+            self.leases_lost().len()
+        )?;
+        let watches = watched.iter().flat_map(|it| &it.breaks).map(|it| ("watch", it));
+        let keep_alives = kept.iter().flat_map(|it| &it.breaks).map(|it| ("keep-alive", it));
+        let mut breaks: BTreeMap<(&str, &str), (usize, Duration)> = BTreeMap::new();
+        for (what, Break { at, why }) in watches.chain(keep_alives) {
+            let at = at.saturating_duration_since(self.started);
+            breaks.entry((what, why)).or_insert((0, at)).0 += 1;
+        }
+        for ((what, why), (count, first)) in breaks {
+            write!(f, "\n{count:>24} × a {what} broke, first at {:.1} s: {why}", first.as_secs_f64())?;
+        }
+        Ok(())
     }
 }
 
@@ -178,7 +227,8 @@ impl fmt::Display for Report {
             self.count(Fate::Acked),
             self.count(Fate::Ambiguous),
             self.count(Fate::Refused)
-        )
+        )?;
+        self.show_streams(f)
     }
 }
 
