@@ -31,11 +31,12 @@ impl Proxy {
     /// its client has to know.
     async fn receive(&self, sent: Sent, plan: &Plan) -> Result<Answer, Failure> {
         let answer = self.upstream.answer(sent).await?;
+        if plan.effect != Effect::Read {
+            return Ok(answer);
+        }
         match retry::cluster(&answer).filter(|cluster| answer.from.is_foreign(*cluster)) {
-            Some(cluster) if plan.effect == Effect::Read => {
-                Err(self.upstream.count(Failure::Foreign(cluster)))
-            }
-            Some(_) | None => Ok(answer),
+            Some(cluster) => Err(self.upstream.count(Failure::Foreign(cluster))),
+            None => Ok(answer),
         }
     }
 

@@ -111,8 +111,9 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().expect("nobody panics while holding the state")
 }
 
-/// The messages that open a watch, a keep-alive or a lock are far smaller.
-const KEPT_MAX: usize = 64 << 10;
+/// Far more than a watch or a campaign begins with, and less than the smallest window of HTTP/2: of a
+/// long request that a member does not read on, nothing is kept.
+const KEPT_MAX: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -154,10 +154,8 @@ impl Settlement {
     }
 
     fn trailers(&mut self, status: &Status) -> HeaderMap {
-        let mut trailers = HeaderMap::with_capacity(2);
-        status.write(&mut trailers);
         self.account.on_code(status.code);
-        trailers
+        status.trailers()
     }
 
     fn on_foreign(&mut self, cluster: ClusterId) -> HeaderMap {

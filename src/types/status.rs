@@ -20,6 +20,13 @@ impl Status {
         Self { code, message: message.into() }
     }
 
+    /// Trailers with nothing else.
+    pub fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::with_capacity(2);
+        self.write(&mut trailers);
+        trailers
+    }
+
     /// Puts `grpc-status` and `grpc-message` into trailers, or into the headers of a
     /// trailers-only answer.
     pub fn write(&self, trailers: &mut HeaderMap) {

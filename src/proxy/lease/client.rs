@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
@@ -166,9 +165,7 @@ impl HttpBody for KeepAlives {
             Taken::Reply(first) => Frame::data(self.batch(first, cx)),
             Taken::End(status) => {
                 self.done = true;
-                let mut trailers = HeaderMap::with_capacity(2);
-                status.write(&mut trailers);
-                Frame::trailers(trailers)
+                Frame::trailers(status.trailers())
             }
         };
         Poll::Ready(Some(Ok(frame)))

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
@@ -151,9 +150,7 @@ impl HttpBody for Watches {
             }
             if let Some(status) = self.end.take() {
                 self.done = true;
-                let mut trailers = HeaderMap::with_capacity(2);
-                status.write(&mut trailers);
-                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                return Poll::Ready(Some(Ok(Frame::trailers(status.trailers()))));
             }
             ready!(self.poll_taken(cx));
         }
