@@ -12,10 +12,10 @@ use crate::listen::config::Limits;
 use crate::listen::metrics::ListenMetrics;
 use crate::net::address::Address;
 use crate::proxy::drain::{DrainSignal, channel};
-use crate::proxy::lease::LeaseMetrics;
+use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::share::ShareMetrics;
-use crate::proxy::watch::WatchMetrics;
+use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, TlsError};
@@ -60,9 +60,9 @@ impl App {
         let shared = Shared {
             drain: drain.clone(),
             holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
-            leases: LeaseMetrics::new(&metrics),
+            leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
             metrics: ProxyMetrics::new(&metrics),
-            watches: WatchMetrics::new(&metrics),
+            watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::App;
 use super::thread::Thread;
@@ -24,8 +24,9 @@ impl App {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let (running, mut stopped) = mpsc::channel(1);
         let mut handovers = Vec::new();
+        // What clients share lives on one thread, for those of the others too.
+        let (open_sender, open) = watch::channel(());
         for (index, proxy) in self.proxies.into_iter().enumerate() {
-            let (open_sender, open) = mpsc::channel(1);
             let (handover, parked) = mpsc::channel(HANDOVER_QUEUE);
             handovers.push(handover);
             let thread = Thread {
@@ -35,16 +36,16 @@ impl App {
                     self.drain.clone(),
                     self.listen_metrics.clone(),
                     room.clone(),
-                    open_sender,
+                    open_sender.clone(),
                 ),
                 plain: self.plain.iter().map(std::net::TcpListener::try_clone).collect::<Result<_, _>>()?,
                 parked,
-                open,
+                open: open.clone(),
                 follow: Box::pin(async move { proxy.follow().await }),
             };
             thread.start(index, running.clone())?;
         }
-        drop((running, self.plain));
+        drop((running, open_sender, self.plain));
         for (listener, config) in self.tls {
             let listener = TlsListener {
                 listener: TcpListener::from_std(listener)?,

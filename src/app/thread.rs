@@ -5,7 +5,7 @@ use std::net;
 use std::pin::Pin;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::listen::accept::{Acceptor, Handover};
 
@@ -13,8 +13,8 @@ pub(super) struct Thread {
     pub acceptor: Acceptor,
     pub plain: Vec<net::TcpListener>,
     pub parked: mpsc::Receiver<Handover>,
-    /// Ends when the acceptor and all its connections are gone.
-    pub open: mpsc::Receiver<()>,
+    /// Ends when the acceptors of all threads and their connections are gone.
+    pub open: watch::Receiver<()>,
     /// Keeps its connections to the cluster.
     pub follow: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -50,7 +50,7 @@ impl Thread {
         drop(acceptor);
         accepting.join_all().await;
         // Nothing is ever sent: this waits for the last connection.
-        open.recv().await;
+        while open.changed().await.is_ok() {}
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::config::Limits;
@@ -22,7 +22,7 @@ pub struct Acceptor {
     /// One permit a connection, shared by all threads.
     room: Arc<Semaphore>,
     /// Cloned by every connection; the receiver ends when the last one is gone.
-    open: mpsc::Sender<()>,
+    open: watch::Sender<()>,
 }
 
 impl Acceptor {
@@ -32,7 +32,7 @@ impl Acceptor {
         drain: Drain,
         metrics: ListenMetrics,
         room: Arc<Semaphore>,
-        open: mpsc::Sender<()>,
+        open: watch::Sender<()>,
     ) -> Self {
         Self { context: Arc::new(Context { proxy, limits, drain, metrics }), room, open }
     }

@@ -23,6 +23,7 @@ mod copy;
 pub mod drain;
 mod frames;
 mod hold;
+mod home;
 mod identity;
 pub mod lease;
 mod member_list;
@@ -77,9 +78,9 @@ pub struct Proxy {
 pub struct Shared {
     pub drain: Drain,
     pub holds: Holds,
-    pub leases: lease::LeaseMetrics,
+    pub leases: lease::Hub,
     pub metrics: metrics::ProxyMetrics,
-    pub watches: watch::WatchMetrics,
+    pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
     pub watermark: Watermark,
 }
@@ -98,8 +99,8 @@ impl Proxy {
             upstream,
             watermark,
             holds,
-            watches: watch::Hub::new(&config.watch, watches),
-            leases: lease::Hub::new(&config.lease, leases),
+            watches,
+            leases,
             reads: share::Reads::new(config.share_reads, reads),
             retries: retry::Budget::new(&config.retry, Instant::now()),
             drain,

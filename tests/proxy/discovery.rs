@@ -23,10 +23,10 @@ fn in_front(dns: &DnsServer, upstream: &str) -> Sidecar {
 listen: [{{url: 'http://{{listen}}'}}]
 admin: {{url: 'http://{{admin}}'}}
 upstream:
-  {upstream}
   nameservers: ['{}']
+  {upstream}
 ",
-        dns.addr()
+        dns.addr(),
     ))
 }
 

@@ -30,9 +30,9 @@ const RANGE: &str = "/etcdserverpb.KV/Range";
 const SNAPSHOT: &str = "/etcdserverpb.Maintenance/Snapshot";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 
-/// A sidecar in front of one scripted member, and a connection to it.
+/// A sidecar that passes streams one by one, in front of one scripted member, and a connection to it.
 async fn in_front(upstream: &Upstream) -> (Sidecar, Channel) {
-    let sidecar = Sidecar::start(&[upstream.url()]);
+    let sidecar = Sidecar::passing(&[upstream.url()]);
     let channel = Channel::connect(&sidecar.url()).await.expect("etcdlet accepts");
     (sidecar, channel)
 }
@@ -52,6 +52,7 @@ fn configured(endpoints: &[String], more: &str) -> Sidecar {
 listen: [{{url: 'http://{{listen}}'}}]
 upstream: {{endpoints: ['{endpoints}']}}
 admin: {{url: 'http://{{admin}}'}}
+watch: {{coalesce: false}}
 {more}
 "
     ))

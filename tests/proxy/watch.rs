@@ -43,9 +43,11 @@ mod progress;
 mod read_your_writes;
 mod refused;
 mod slow;
+mod spread;
 mod starts;
 mod stream;
 mod subject;
+mod threads;
 
 fn long() -> bool {
     crate::bad_input::length() > 1

@@ -30,14 +30,15 @@ impl Sidecar {
         Self::with_args(&["--endpoints", &endpoints.join(",")])
     }
 
-    /// The same with the watches of all clients shared.
-    pub(crate) fn sharing<E: AsRef<str>>(endpoints: &[E]) -> Self {
+    /// The same with each stream of a client on one of its own to a member.
+    pub(crate) fn passing<E: AsRef<str>>(endpoints: &[E]) -> Self {
         let endpoints: Vec<&str> = endpoints.iter().map(AsRef::as_ref).collect();
         Self::with_config(&format!(
             "
 listen: [{{url: 'http://{{listen}}'}}]
 upstream: {{endpoints: ['{}']}}
-watch: {{coalesce: true}}
+watch: {{coalesce: false}}
+lease: {{coalesce: false}}
 admin: {{url: 'http://{{admin}}'}}
 ",
             endpoints.join("', '")

@@ -10,13 +10,14 @@ use bytes::Bytes;
 
 use super::super::Proxy;
 use super::super::caller::Caller;
+use super::super::home::Home;
 use super::config::Config;
 use super::core::{ClientId, Core, Ended, LaneId, Limits, Next, Output, Taken};
 use super::driver;
 use super::metrics::LeaseMetrics;
 use crate::types::status::{Code, ETCD_NO_LEADER, Status};
 
-/// What all groups of a thread have in common.
+/// What all groups have in common.
 pub(super) struct Common {
     pub config: Config,
     pub metrics: LeaseMetrics,
@@ -35,7 +36,7 @@ impl Common {
 pub(super) struct Group {
     pub caller: Caller,
     pub common: Arc<Common>,
-    proxy: Weak<Proxy>,
+    home: Home,
     state: Mutex<State>,
 }
 
@@ -57,7 +58,7 @@ impl Group {
         let group = Arc::new(Self {
             caller: caller.clone(),
             common: common.clone(),
-            proxy: Arc::downgrade(proxy),
+            home: Home::here(proxy),
             state: Mutex::new(state),
         });
         groups.insert(caller, Arc::downgrade(&group));
@@ -119,9 +120,8 @@ impl Group {
                 Output::Client(client) => state.clients.remove(&client).into_iter().for_each(Waker::wake),
                 Output::Lane(lane) => state.lanes.remove(&lane).into_iter().for_each(Waker::wake),
                 Output::Start(lane) => {
-                    if let Some(proxy) = self.proxy.upgrade() {
-                        tokio::spawn(driver::run(proxy, self.clone(), lane));
-                    }
+                    let group = self.clone();
+                    self.home.spawn(|proxy| driver::run(proxy, group, lane));
                 }
             }
         }

@@ -40,8 +40,9 @@ use super::caller::Caller;
 use crate::types::call::Call;
 use group::{Common, Group};
 
-/// One per thread of the data path.
-pub(super) struct Hub(Arc<Common>);
+/// One for all threads of the data path.
+#[derive(Clone)]
+pub struct Hub(Arc<Common>);
 
 impl Hub {
     pub fn new(config: &Config, metrics: LeaseMetrics) -> Self {
@@ -49,12 +50,12 @@ impl Hub {
     }
 
     /// Whether the call's keep-alives are sent together with those of others, and whose they are then.
-    pub fn takes(&self, call: &Call) -> Option<Caller> {
+    pub(super) fn takes(&self, call: &Call) -> Option<Caller> {
         (self.0.config.coalesce && call.rpc.path == KEEP_ALIVE).then(|| Caller::of(call))?
     }
 
     /// `proxy` opens the streams to the leader.
-    pub fn join(&self, call: Call, caller: Caller, proxy: &Arc<Proxy>) -> KeepAlives {
+    pub(super) fn join(&self, call: Call, caller: Caller, proxy: &Arc<Proxy>) -> KeepAlives {
         KeepAlives::new(Group::of(&self.0, caller, proxy), call.body, call.deadline)
     }
 }

@@ -40,8 +40,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            // Until it has been in use for a while.
-            coalesce: false,
+            coalesce: true,
             // A minute of 4,000 events a second with 256 bytes each.
             ring_bytes: 64 << 20,
             // Some seconds of the same, and eight of the largest requests.

@@ -100,10 +100,14 @@ pub use metrics::WatchMetrics;
 
 use super::Proxy;
 use super::caller::Caller;
+use super::home::Home;
 use crate::types::call::Call;
 
-/// One per thread of the data path.
-pub(super) struct Hub {
+/// One for all threads of the data path. Its feeds live on the thread that has the first watch.
+#[derive(Clone)]
+pub struct Hub(Arc<Parts>);
+
+struct Parts {
     config: Config,
     metrics: WatchMetrics,
     shared: OnceLock<Arc<driver::Shared>>,
@@ -111,18 +115,19 @@ pub(super) struct Hub {
 
 impl Hub {
     pub fn new(config: &Config, metrics: WatchMetrics) -> Self {
-        Self { config: config.clone(), metrics, shared: OnceLock::new() }
+        Self(Arc::new(Parts { config: config.clone(), metrics, shared: OnceLock::new() }))
     }
 
     /// Whether the call's watches are shared with those of others, and whose it is then.
-    pub fn takes(&self, call: &Call) -> Option<Caller> {
-        (self.config.coalesce && call.rpc.path == WATCH).then(|| Caller::of(call))?
+    pub(super) fn takes(&self, call: &Call) -> Option<Caller> {
+        (self.0.config.coalesce && call.rpc.path == WATCH).then(|| Caller::of(call))?
     }
 
     /// `proxy` opens the streams to members.
-    pub fn join(&self, call: Call, caller: Caller, proxy: &Arc<Proxy>) -> Watches {
-        let shared = self.shared.get_or_init(|| {
-            let shared = driver::Shared::new(&self.config, self.metrics.clone(), Arc::downgrade(proxy));
+    pub(super) fn join(&self, call: Call, caller: Caller, proxy: &Arc<Proxy>) -> Watches {
+        let Parts { config, metrics, shared } = &*self.0;
+        let shared = shared.get_or_init(|| {
+            let shared = driver::Shared::new(config, metrics.clone(), Home::here(proxy));
             tokio::spawn(driver::tick(shared.clone()));
             shared
         });

@@ -9,6 +9,7 @@ use super::wire::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LARGEST, PING, PRIORITY, SETTINGS, Wire, block,
     call_headers, frame, open_call, rst_stream, settings, whole_call, window_update,
 };
+use crate::support::upstream::Upstream;
 
 /// What stops a flood.
 enum End {
@@ -79,7 +80,7 @@ async fn a_client_that_cancels_many_calls_at_once_keeps_its_connection() {
 
 #[tokio::test]
 async fn empty_frames_in_many_requests_end_no_connection_to_the_member() {
-    let subject = Subject::start().await;
+    let subject = Subject::passing(Upstream::start(|call| call.answer(b"")), "").await;
     // One empty frame in each of many requests, as some libraries send it: they share a connection to the member,
     // where a limit on empty frames counts all of them together.
     for _ in 0..3 {

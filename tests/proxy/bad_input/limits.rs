@@ -41,7 +41,7 @@ async fn streams_over_the_limit_are_refused_and_the_others_go_on() {
         }
         call.answer(b"").await;
     });
-    let subject = Subject::with_limits(upstream, "streams-per-connection: 5").await;
+    let subject = Subject::passing(upstream, "streams-per-connection: 5").await;
     let mut wire = Wire::http2(subject.sidecar.addr(), &[]).await;
     let open: Vec<u8> = (0..5).flat_map(|call| open_call(2 * call + 1, WATCH)).collect();
     wire.send(&open).await.expect("the connection is open");

@@ -138,7 +138,7 @@ async fn a_watcher_that_does_not_read_costs_its_window_and_not_what_others_recei
 /// The peak while 200 watchers receive small events, perhaps beside one that does not read its own.
 async fn growth_of_watchers(stalled: bool) -> u64 {
     let (sent, due) = watch::channel(0);
-    let subject = Subject::before(upstream_of_events(due)).await;
+    let subject = Subject::passing(upstream_of_events(due), "").await;
     let channel = subject.channel().await;
     let mut watchers = Vec::new();
     for _ in 0..WATCHERS {

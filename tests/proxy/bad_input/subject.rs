@@ -31,7 +31,17 @@ impl Subject {
     }
 
     pub(crate) async fn with_limits(upstream: Upstream, limits: &str) -> Self {
-        let sidecar = sidecar_with_limits(&upstream.url(), limits);
+        Self::configured(upstream, &format!("limits: {{{limits}}}")).await
+    }
+
+    /// Whose streams are passed to the member one by one.
+    pub(crate) async fn passing(upstream: Upstream, limits: &str) -> Self {
+        let more = format!("limits: {{{limits}}}\nwatch: {{coalesce: false}}");
+        Self::configured(upstream, &more).await
+    }
+
+    async fn configured(upstream: Upstream, more: &str) -> Self {
+        let sidecar = configured(&upstream.url(), more);
         let subject = Self { sidecar, upstream, base: 0 };
         let channel = subject.channel().await;
         for _ in 0..WARM_UP_CALLS {
@@ -102,12 +112,16 @@ impl Subject {
 
 /// A sidecar with one endpoint and these limits, written as in the configuration file.
 pub(crate) fn sidecar_with_limits(endpoint: &str, limits: &str) -> Sidecar {
+    configured(endpoint, &format!("limits: {{{limits}}}"))
+}
+
+fn configured(endpoint: &str, more: &str) -> Sidecar {
     nofile::raise();
     Sidecar::with_config(&format!(
         "listen: [{{url: 'http://{{listen}}'}}]\n\
          admin: {{url: 'http://{{admin}}'}}\n\
          upstream: {{endpoints: ['{endpoint}']}}\n\
-         limits: {{{limits}}}\n"
+         {more}\n"
     ))
 }
 

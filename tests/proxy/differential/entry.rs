@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Deadline,
     /// Compares everything up to the end of the stream.
     End,
+    /// That many events of a watch, however they are spread over messages.
+    Events(usize),
     HalfClose,
     /// Gives a name to an id in the last message.
     LearnId(&'static str, &'static [u32]),
@@ -120,6 +122,10 @@ impl Entry {
 
     pub(crate) fn receive(self, count: usize) -> Self {
         self.step(Step::Receive(count))
+    }
+
+    pub(crate) fn events(self, count: usize) -> Self {
+        self.step(Step::Events(count))
     }
 
     pub(crate) fn quiet(self) -> Self {

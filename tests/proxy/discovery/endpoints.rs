@@ -119,7 +119,7 @@ async fn streams_of_an_address_that_is_gone_end_and_calls_finish() {
     let port = first.addr().port();
     let second = Counted::start((Ipv4Addr::new(127, 0, 0, 3), port).into());
     dns.set_a("etcd.test", &[Ipv4Addr::new(127, 0, 0, 2)], 1);
-    let sidecar = in_front(&dns, &format!("dns: http://etcd.test:{port}"));
+    let sidecar = in_front(&dns, &format!("dns: http://etcd.test:{port}\nwatch: {{coalesce: false}}"));
     endpoints_become(&sidecar, "dns", &[first.url()], FOLLOWED).await;
     let channel = Channel::connect(&sidecar.url()).await.unwrap();
     let watch = channel.stream("/etcdserverpb.Watch/Watch", HeaderMap::new()).await.unwrap();

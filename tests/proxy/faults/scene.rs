@@ -43,11 +43,7 @@ impl Scene {
 
     /// The same, with these in the load.
     pub(super) fn with_streams(mut cluster: Cluster, streams: Streams) -> Self {
-        let sidecar = if streams.watches == 0 {
-            Sidecar::start(&cluster.endpoints())
-        } else {
-            Sidecar::sharing(&cluster.endpoints())
-        };
+        let sidecar = Sidecar::start(&cluster.endpoints());
         let load = Load::with_streams(&sidecar.url(), streams);
         sleep(WARM_UP);
         let leader = cluster.leader();

@@ -73,7 +73,7 @@ async fn calls_of_http_1_on_a_frozen_leader_end_soon_after_the_election() {
 async fn watches_end_unavailable(what: &str, fault: fn(&mut Etcd), loaded: bool, limit: Duration) {
     let _alone = ALONE.lock().await;
     let mut cluster = Cluster::start(3);
-    let sidecar = Sidecar::start(&cluster.endpoints());
+    let sidecar = Sidecar::passing(&cluster.endpoints());
     let load = loaded.then(|| Load::start(&sidecar.url()));
     sleep(WARM_UP).await;
     let leader = cluster.leader();

@@ -85,7 +85,7 @@ async fn watch(channel: &Channel) -> Stream {
 async fn three() -> (Vec<Upstream>, Sidecar, Channel) {
     let members: Vec<Upstream> = (0..3).map(|_| Upstream::start(serve)).collect();
     let urls: Vec<String> = members.iter().map(Upstream::url).collect();
-    let sidecar = Sidecar::start(&urls);
+    let sidecar = Sidecar::passing(&urls);
     until(Duration::from_secs(5), "all are connected to", || {
         members.iter().all(|member| member.connections_open() > 0)
     })

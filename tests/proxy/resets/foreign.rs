@@ -101,6 +101,7 @@ async fn in_front_of_cluster(upstream: &Upstream, id: &str) -> (Sidecar, Channel
 listen: [{{url: 'http://{{listen}}'}}]
 upstream: {{endpoints: ['{}'], cluster-id: '{id}'}}
 admin: {{url: 'http://{{admin}}'}}
+watch: {{coalesce: false}}
 ",
         upstream.url()
     ));

@@ -95,7 +95,7 @@ async fn a_call_under_way_outlives_the_goaway_of_its_connection() {
 async fn a_call_that_a_goaway_declares_unprocessed_is_sent_again_on_another_connection() {
     let upstream = Upstream::start(|call: Call| async move { call.answer(b"").await });
     let url = first_goes_away(&upstream, 0, Reason::NO_ERROR, After::Stays).await;
-    let sidecar = Sidecar::start(&[url]);
+    let sidecar = Sidecar::passing(&[url]);
     let channel = Channel::connect(&sidecar.url()).await.unwrap();
     assert_eq!(call(&channel, PUT).await.status().code, Some(0));
     assert_eq!(upstream.calls(), 1);
@@ -115,7 +115,7 @@ async fn a_stream_that_a_goaway_declares_unprocessed_is_opened_again_from_its_be
         answering.finish(0, "");
     });
     let url = first_goes_away(&upstream, 0, Reason::NO_ERROR, After::Stays).await;
-    let sidecar = Sidecar::start(&[url]);
+    let sidecar = Sidecar::passing(&[url]);
     let channel = Channel::connect(&sidecar.url()).await.unwrap();
     let mut watch = channel.stream(WATCH, HeaderMap::new()).await.unwrap();
     for sent in ["first", "second"] {
@@ -141,7 +141,7 @@ async fn a_call_that_a_goaway_covers_is_of_unknown_outcome_when_its_connection_e
     ] {
         let upstream = Upstream::start(|call: Call| async move { call.answer(b"").await });
         let url = first_goes_away(&upstream, last, reason, After::Leaves).await;
-        let sidecar = Sidecar::start(&[url]);
+        let sidecar = Sidecar::passing(&[url]);
         let channel = Channel::connect(&sidecar.url()).await.unwrap();
         assert_eq!(call(&channel, PUT).await.status(), lost(PUT), "{reason:?}, last stream {last}");
         assert_eq!(call(&channel, PUT).await.status().code, Some(0), "{reason:?}, last stream {last}");

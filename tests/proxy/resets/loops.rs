@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use etcdlet::proto::etcdserverpb as pb;
+use http::HeaderMap;
+use pb::watch_request::RequestUnion;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{PUT, RANGE, SNAPSHOT, WATCH, call};
@@ -80,6 +83,13 @@ async fn assert_refused(sidecar: &Sidecar) {
         assert!(status.message.contains("etcdlet: ") && status.message.contains("loop"), "{status:?}");
         assert!(started.elapsed() < Duration::from_secs(1), "{path}: {:?}", started.elapsed());
     }
+    // A watch that could be shared is asked about before it is opened.
+    let create = pb::WatchCreateRequest { key: "a".into(), ..Default::default() };
+    let request = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+    let mut watch = channel.stream(WATCH, HeaderMap::new()).await.expect("a stream opens");
+    watch.send_message(&request);
+    let status = watch.answer(Duration::from_secs(1)).await.status();
+    assert_eq!(status.code, Some(14), "{status:?}");
     let answer = Connection::open(&sidecar.url()).await.get("/version").await;
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("loop"), "{}", answer.text());

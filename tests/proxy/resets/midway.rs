@@ -158,7 +158,7 @@ impl Scene {
 #[tokio::test]
 async fn a_watch_ends_unavailable_when_its_member_is_killed() {
     let mut etcd = Etcd::start();
-    let sidecar = Sidecar::start(&etcd.endpoints());
+    let sidecar = Sidecar::passing(&etcd.endpoints());
     let channel = Channel::connect(&sidecar.url()).await.unwrap();
     let mut watch = channel.stream(WATCH, HeaderMap::new()).await.unwrap();
     // Create, with the key "a".

@@ -15,7 +15,6 @@ async fn who_asks_for_a_leader_is_told_that_there_is_none_and_others_wait() {
         "
 listen: [{{url: 'http://{{listen}}'}}]
 upstream: {{endpoints: ['{}'], sync-members: false}}
-watch: {{coalesce: true}}
 admin: {{url: 'http://{{admin}}'}}
 ",
         cluster.members[0].endpoint()

@@ -134,7 +134,7 @@ async fn progress_reaches_every_put_soon_and_overtakes_no_event() {
 }
 
 async fn as_kubernetes(cluster: &Cluster) -> Seen<()> {
-    let sidecar = Sidecar::sharing(&cluster.endpoints());
+    let sidecar = Sidecar::start(&cluster.endpoints());
     let writer = Client::connect(&sidecar.url(), PATIENCE).await;
     let mut streams = Vec::new();
     for _ in 0..STREAMS {

@@ -24,7 +24,7 @@ async fn a_watch_from_now_of_three_members_never_shows_a_put_that_was_acked_befo
         return;
     }
     let cluster = Cluster::start(3);
-    let sidecar = Sidecar::sharing(&cluster.endpoints());
+    let sidecar = Sidecar::start(&cluster.endpoints());
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(Client::connect(&sidecar.url(), PATIENCE).await);

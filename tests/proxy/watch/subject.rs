@@ -5,6 +5,7 @@ use std::time::Duration;
 use etcdlet::proto::etcdserverpb as pb;
 
 use super::client::{Client, Seen, Watch};
+use crate::observability::value;
 use crate::support::etcd::{Etcd, GrpcProxy, Options};
 use crate::support::grpc::PATIENCE;
 use crate::support::sidecar::Sidecar;
@@ -21,14 +22,13 @@ impl Subject {
         Self { name: "etcd", url: etcd.endpoint(), patience: PATIENCE }
     }
 
-    /// Each watch stream on a stream of its own to a member.
     fn sidecar(sidecar: &Sidecar) -> Self {
         Self { name: "sidecar", url: sidecar.url(), patience: PATIENCE }
     }
 
-    /// All on shared ones.
-    fn sharing(sidecar: &Sidecar) -> Self {
-        Self { name: "sharing", url: sidecar.url(), patience: PATIENCE }
+    /// A sidecar that shares nothing.
+    fn passing(sidecar: &Sidecar) -> Self {
+        Self { name: "passing", url: sidecar.url(), patience: PATIENCE }
     }
 
     /// What it never answers must not be waited for. Were it only slow, its defect would be claimed too easily; the
@@ -54,13 +54,13 @@ pub(super) async fn as_etcd(probe: impl AsyncFn(&Subject) -> Seen<()>) {
 }
 
 pub(super) async fn as_etcd_with(etcd: &Etcd, probe: impl AsyncFn(&Subject) -> Seen<()>) {
-    let (sidecar, sharing) = (Sidecar::start(&etcd.endpoints()), Sidecar::sharing(&etcd.endpoints()));
-    for subject in [Subject::direct(etcd), Subject::sidecar(&sidecar), Subject::sharing(&sharing)] {
+    let (sidecar, passing) = (Sidecar::start(&etcd.endpoints()), Sidecar::passing(&etcd.endpoints()));
+    for subject in [Subject::direct(etcd), Subject::sidecar(&sidecar), Subject::passing(&passing)] {
         if let Err(defect) = probe(&subject).await {
             panic!("{}: {defect}", subject.name);
         }
     }
-    for sidecar in [sidecar, sharing] {
+    for sidecar in [sidecar, passing] {
         assert!(!sidecar.log().contains("panic"), "{}", sidecar.log());
     }
 }
@@ -84,6 +84,11 @@ pub(super) async fn unlike_grpc_proxy_with(
             assert!(defect.contains(sign), "grpc-proxy has another defect than {sign:?}: {defect}");
         }
     }
+}
+
+/// Open at this member.
+pub(super) fn watchers(etcd: &Etcd) -> usize {
+    value(&etcd.metrics(), "etcd_debugging_mvcc_watcher_total") as usize
 }
 
 /// An etcd with the users `root`, `wide` (may do everything) and `narrow` (everything below `narrow/`), whose passwords
@@ -127,7 +132,7 @@ impl Mirror {
 
     pub(super) async fn with(options: Options) -> Self {
         let etcd = options.start();
-        let sidecar = Sidecar::sharing(&etcd.endpoints());
+        let sidecar = Sidecar::start(&etcd.endpoints());
         let direct = Subject::direct(&etcd).client().await;
         let writer = Subject::sidecar(&sidecar).client().await;
         let through = Subject::sidecar(&sidecar).client().await;

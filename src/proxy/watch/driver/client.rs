@@ -11,6 +11,7 @@ use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
 use super::super::core::{Delivery, Events, Identity, Request, StreamId};
+use super::objection::objection;
 use super::state::{Shared, Taken};
 use crate::proxy::caller::Caller;
 use crate::proxy::frames::Frames;
@@ -23,6 +24,7 @@ pub(in crate::proxy) struct Watches {
     shared: Arc<Shared>,
     stream: StreamId,
     identity: Identity,
+    caller: Caller,
     requests: Requests,
     deadline: Option<Pin<Box<Sleep>>>,
     /// In data frames.
@@ -38,6 +40,8 @@ enum Requests {
     },
     /// The client sends no more; what it watches goes on.
     Ended,
+    /// Of what it sent last, a member is asked what is wrong with it.
+    Refused(Pin<Box<dyn Future<Output = Status> + Send>>),
 }
 
 impl Watches {
@@ -45,8 +49,9 @@ impl Watches {
         let identity = Identity(caller.bytes());
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         Self {
-            stream: shared.join(caller),
+            stream: shared.join(caller.clone()),
             shared: shared.clone(),
+            caller,
             identity,
             requests: Requests::Open { body, frames: Frames::new(REQUEST_MAX) },
             deadline,
@@ -96,7 +101,10 @@ impl Watches {
                             self.shared.with(|core, now| core.handle_request(stream, request, now));
                             continue;
                         }
-                        Err(()) => return self.end = Some(Status::new(Code::Internal, MALFORMED)),
+                        Err(()) => {
+                            self.refuse(frame);
+                            continue;
+                        }
                     }
                 }
                 Some(Err(too_long)) => {
@@ -114,9 +122,29 @@ impl Watches {
                     }
                 }
                 // Whoever sends the answer finds out by itself that the client is gone.
-                Poll::Ready(Some(Err(_)) | None) => self.requests = Requests::Ended,
+                Poll::Ready(Some(Err(_))) => self.requests = Requests::Ended,
+                Poll::Ready(None) => match frames.rest() {
+                    None => self.requests = Requests::Ended,
+                    Some(rest) => self.refuse(rest),
+                },
             }
         }
+        if let Requests::Refused(objection) = &mut self.requests
+            && let Poll::Ready(status) = objection.as_mut().poll(cx)
+        {
+            self.end = Some(status);
+        }
+    }
+
+    /// Ends the stream as etcd ends one with such a request.
+    fn refuse(&mut self, bytes: Bytes) {
+        let (shared, caller) = (self.shared.clone(), self.caller.clone());
+        self.requests = Requests::Refused(Box::pin(async move {
+            match shared.proxy() {
+                Some(proxy) => objection(&proxy, &caller, bytes).await,
+                None => Status::new(Code::Unavailable, "etcdlet: stopping"),
+            }
+        }));
     }
 }
 
@@ -200,5 +228,3 @@ const LARGE: usize = 4 << 10;
 
 /// Keys have no limit of their own in etcd; its `--max-request-bytes` and what it adds.
 const REQUEST_MAX: usize = 2 << 20;
-
-const MALFORMED: &str = "grpc: error unmarshalling request: proto: illegal wireType";

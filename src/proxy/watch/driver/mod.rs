@@ -11,6 +11,7 @@
 
 mod authorize;
 mod client;
+mod objection;
 mod pipe;
 mod pipes;
 mod state;

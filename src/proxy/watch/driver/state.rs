@@ -1,7 +1,7 @@
-//! The core, and whom it wakes: all of the hub that the tasks of a thread share.
+//! The core, and whom it wakes: all of the hub that tasks share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -16,11 +16,12 @@ use super::authorize;
 use super::pipes::{Opening, PipeId, Pipes};
 use crate::proxy::Proxy;
 use crate::proxy::caller::Caller;
+use crate::proxy::home::Home;
 use crate::types::status::{Code, ETCD_NO_LEADER, Status};
 
 pub(in crate::proxy) struct Shared {
     metrics: WatchMetrics,
-    proxy: Weak<Proxy>,
+    home: Home,
     state: Mutex<State>,
     /// Something is due earlier than it was.
     pub timer: Notify,
@@ -54,7 +55,7 @@ pub(super) enum Taken {
 }
 
 impl Shared {
-    pub fn new(config: &Config, metrics: WatchMetrics, proxy: Weak<Proxy>) -> Arc<Self> {
+    pub fn new(config: &Config, metrics: WatchMetrics, home: Home) -> Arc<Self> {
         let state = State {
             core: Core::new(config.clone()),
             outboxes: HashMap::new(),
@@ -64,11 +65,11 @@ impl Shared {
             due: None,
             shown: Numbers::default(),
         };
-        Arc::new(Self { metrics, proxy, state: Mutex::new(state), timer: Notify::new() })
+        Arc::new(Self { metrics, home, state: Mutex::new(state), timer: Notify::new() })
     }
 
     pub fn proxy(&self) -> Option<Arc<Proxy>> {
-        self.proxy.upgrade()
+        self.home.proxy()
     }
 
     pub fn join(self: &Arc<Self>, caller: Caller) -> StreamId {
@@ -199,8 +200,9 @@ impl Shared {
             match output {
                 Output::Authorize(request) => {
                     let caller = state.core.identity(request.stream).and_then(|it| state.callers.get(it));
-                    if let (Some((caller, _)), Some(proxy)) = (caller, self.proxy()) {
-                        tokio::spawn(authorize::run(proxy, self.clone(), caller.clone(), request));
+                    if let Some((caller, _)) = caller {
+                        let (shared, caller) = (self.clone(), caller.clone());
+                        self.home.spawn(|proxy| authorize::run(proxy, shared, caller, request));
                     }
                 }
                 Output::Close(upstream) => state.pipes.close(upstream),
@@ -218,13 +220,15 @@ impl Shared {
                 }
                 Output::Open(open) => {
                     let caller = state.callers.get(&open.identity).map(|(caller, _)| caller.clone());
-                    let (Some(caller), Some(proxy)) = (caller, self.proxy()) else {
+                    let Some(caller) = caller else {
                         // Nobody is on it.
                         state.core.handle_lost(open.upstream, now);
                         continue;
                     };
                     if let Opening::Start(pipe) = state.pipes.open(&open) {
-                        tokio::spawn(super::pipe::run(proxy, self.clone(), pipe, open.identity, caller));
+                        let shared = self.clone();
+                        let run = |proxy| super::pipe::run(proxy, shared, pipe, open.identity, caller);
+                        self.home.spawn(run);
                     }
                 }
                 Output::RequestProgress(upstream) => state.pipes.request_progress(upstream),

@@ -282,8 +282,13 @@ fn big() -> Vec<Entry> {
     }
     let history = |fragment| create(pb::WatchCreateRequest { start_revision: 21, fragment, ..watch("big") });
     table.extend([
-        entry("watch: a large history at once").open(WATCH).send(history(false)).receive(2).quiet(),
-        entry("watch: a large history in fragments").open(WATCH).send(history(true)).receive(3).quiet(),
+        entry("watch: a large history at once").open(WATCH).send(history(false)).receive(1).events(4).quiet(),
+        entry("watch: a large history in fragments")
+            .open(WATCH)
+            .send(history(true))
+            .receive(1)
+            .events(4)
+            .quiet(),
         entry("watch: away with the large value").unary(DELETE, delete("big")),
     ]);
     table
