@@ -43,7 +43,7 @@ impl WatchMetrics {
             queued_bytes: gauge("etcdlet_watch_queued_bytes", "Bytes that wait for clients to read."),
             lag_revisions: gauge(
                 "etcdlet_watch_lag_revisions",
-                "Revisions between the highest known and the feed that is farthest behind, of all threads.",
+                "Revisions between the highest known and the feed that is farthest behind.",
             ),
             events_in: counter("etcdlet_watch_events_received_total", "Events received from members."),
             events_out: counter("etcdlet_watch_events_delivered_total", "Events delivered to watches."),
