@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::section::Section;
-use super::{Config, ConfigErrors, Drain, Overrides, defaults, yaml};
+use super::{Config, ConfigErrors, Drain, Overrides, defaults, hubs, yaml};
 use crate::listen::config::{Limits, Listener};
 use crate::net::address::Address;
 use crate::telemetry::log;
@@ -109,8 +109,8 @@ fn proxy(
         calls: hold.count("calls", MAX_HELD, errors).unwrap_or(defaults::HOLD_CALLS),
     };
     hold.finish(errors);
-    let watch = watch(root, errors);
-    let lease = lease(root, errors);
+    let watch = hubs::watch(root, errors);
+    let lease = hubs::lease(root, errors);
     proxy::Config {
         retry_buffer,
         retry_buffer_total,
@@ -123,41 +123,6 @@ fn proxy(
         lease,
         watch,
     }
-}
-
-/// How watches are shared.
-fn watch(root: &mut Section, errors: &mut Vec<String>) -> proxy::watch::Config {
-    let defaults = proxy::watch::Config::default();
-    let mut watch = root.section("watch", errors);
-    let config = proxy::watch::Config {
-        coalesce: watch.flag("coalesce", errors).unwrap_or(defaults.coalesce),
-        ring_bytes: size(&mut watch, "ring-bytes", defaults.ring_bytes as u64, errors),
-        stream_bytes: size(&mut watch, "lag-bytes-max", defaults.stream_bytes as u64, errors),
-        catch_ups: watch.count("catch-ups", MAX_WATCHERS, errors).unwrap_or(defaults.catch_ups),
-        watchers: watch.count("watchers", MAX_WATCHERS, errors).unwrap_or(defaults.watchers),
-        linger: watch.duration("linger", errors).unwrap_or(defaults.linger),
-        ..defaults
-    };
-    watch.finish(errors);
-    config
-}
-
-/// How keep-alives are sent.
-fn lease(root: &mut Section, errors: &mut Vec<String>) -> proxy::lease::Config {
-    let mut lease = root.section("lease", errors);
-    let config = proxy::lease::Config {
-        coalesce: lease.flag("coalesce", errors).unwrap_or(true),
-        streams: lease.count("streams", MAX_LEASE_STREAMS, errors).unwrap_or(defaults::LEASE_STREAMS),
-        idle_timeout: lease.positive_duration("idle-timeout", errors).unwrap_or(defaults::LEASE_IDLE_TIMEOUT),
-        waiting_per_stream: lease
-            .count("waiting-per-stream", MAX_LEASE_WAITING, errors)
-            .unwrap_or(defaults::LEASE_WAITING_PER_STREAM),
-        waiting_total: lease
-            .count("waiting-total", MAX_LEASE_WAITING, errors)
-            .unwrap_or(defaults::LEASE_WAITING_TOTAL),
-    };
-    lease.finish(errors);
-    config
 }
 
 /// Where clients of this node connect: the first listener, which on all addresses is on loopback
@@ -173,7 +138,7 @@ fn local_url(listeners: &[Listener]) -> Option<String> {
 }
 
 /// A size that must fit the number type of its use.
-fn size<T: TryFrom<u64>>(section: &mut Section, key: &str, default: u64, errors: &mut Vec<String>) -> T {
+pub(super) fn size<T: TryFrom<u64>>(section: &mut Section, key: &str, default: u64, errors: &mut Vec<String>) -> T {
     let bytes = section.bytes(key, errors).unwrap_or(default);
     T::try_from(bytes).unwrap_or_else(|_| {
         errors.push(format!("{}: {bytes} bytes are too many", section.path_of(key)));
@@ -312,13 +277,6 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
 
 /// More than any process can open files.
 const MAX_CONNECTIONS: usize = 100_000_000;
-
-/// As many permits as a semaphore counts.
-const MAX_WATCHERS: usize = 1 << 30;
-
-const MAX_LEASE_STREAMS: usize = 64;
-
-const MAX_LEASE_WAITING: usize = 1 << 24;
 
 const MAX_HELD: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
