@@ -138,7 +138,12 @@ fn local_url(listeners: &[Listener]) -> Option<String> {
 }
 
 /// A size that must fit the number type of its use.
-pub(super) fn size<T: TryFrom<u64>>(section: &mut Section, key: &str, default: u64, errors: &mut Vec<String>) -> T {
+pub(super) fn size<T: TryFrom<u64>>(
+    section: &mut Section,
+    key: &str,
+    default: u64,
+    errors: &mut Vec<String>,
+) -> T {
     let bytes = section.bytes(key, errors).unwrap_or(default);
     T::try_from(bytes).unwrap_or_else(|_| {
         errors.push(format!("{}: {bytes} bytes are too many", section.path_of(key)));
@@ -161,8 +166,10 @@ fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>
         let mut tls = section.section("tls", errors);
         let pair = pair(tls.path("cert-file", errors), tls.path("key-file", errors), &tls_path, errors);
         tls.finish(errors);
+        let coalesce = section.flag("coalesce", errors).unwrap_or(true);
         section.finish(errors);
-        listeners.extend(url.and_then(|url| listener(url, pair, &tls_path, errors)));
+        let listener = url.and_then(|url| listener(url, pair, &tls_path, errors));
+        listeners.extend(listener.map(|listener| Listener { coalesce, ..listener }));
     }
     if overrides.listen_client_urls.is_none()
         && (overrides.cert_file.is_some() || overrides.key_file.is_some())
@@ -183,7 +190,8 @@ fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>
             .collect();
     }
     if listeners.is_empty() && errors.is_empty() {
-        listeners.extend(address("listen", defaults::LISTEN, errors).map(|url| Listener { url, tls: None }));
+        let url = address("listen", defaults::LISTEN, errors);
+        listeners.extend(url.map(|url| Listener { url, tls: None, coalesce: true }));
     }
     listeners
 }
@@ -192,7 +200,9 @@ fn listener(url: Address, tls: Option<Identity>, at: &str, errors: &mut Vec<Stri
     match (url.tls, &tls) {
         (true, None) => errors.push(format!("{at}: {url} needs a certificate and its key")),
         (false, Some(_)) => errors.push(format!("{at}: {url} is not https")),
-        (true, Some(_)) | (false, None) => return Some(Listener { url, tls }),
+        (true, Some(_)) | (false, None) => {
+            return Some(Listener { url, tls, coalesce: true });
+        }
     }
     None
 }
@@ -303,7 +313,7 @@ mod tests {
         let text = "
 listen:
   - url: http://127.0.0.1:2379
-  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}}
+  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}, coalesce: false}
 upstream:
   endpoints: [10.0.0.1:2379, 'https://b:2379']
   connect-timeout: 1s
@@ -339,8 +349,9 @@ admin: {url: 'http://127.0.0.1:1'}
 log: {level: warn, format: text}
 ";
         let config = read(text, &Overrides::default()).unwrap();
-        assert_eq!(config.listen.listeners.len(), 2);
-        assert_eq!(config.listen.listeners[1].tls.as_ref().unwrap().key, PathBuf::from("k"));
+        let [plain, tls] = &config.listen.listeners[..] else { panic!("two listeners") };
+        assert!(plain.coalesce && !tls.coalesce);
+        assert_eq!(tls.tls.as_ref().unwrap().key, PathBuf::from("k"));
         assert_eq!(config.upstream.discovery.endpoints[0].to_string(), "http://10.0.0.1:2379");
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));
@@ -376,7 +387,7 @@ log: {level: warn, format: text}
         let text = "
 listen:
   - {url: 'https://0.0.0.0:2380'}
-  - {url: 'http://a:1', colour: red}
+  - {url: 'http://a:1', colour: red, coalesce: no}
 upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv-name: blue,
   cluster-id: x, sync-members: maybe, weights: {a: 0}, auth: {username: u}, nameservers: [dns], flavour: 1}
 limits: {connections: -1, handshake-timeout: 0s}
@@ -389,6 +400,7 @@ log: {level: loud}
                 "limits.connections: expected a whole number from 1 to 100000000, found \"-1\"",
                 "limits.handshake-timeout: expected a time above zero such as 5s, found \"0s\"",
                 "listen[0].tls: https://0.0.0.0:2380 needs a certificate and its key",
+                "listen[1].coalesce: expected true or false, found \"no\"",
                 "listen[1].colour: unknown key",
                 "upstream.endpoints: \"a:b\": \"b\" is not a port",
                 "upstream.discovery-srv-name: it goes with discovery-srv",

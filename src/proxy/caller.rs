@@ -13,13 +13,15 @@ use crate::types::hop::HOP;
 pub(super) struct Caller(Vec<(&'static HeaderName, HeaderValue)>);
 
 impl Caller {
-    /// `None` where something special about the call would be lost on a shared one.
+    /// `None` where something special about the call would be lost on a shared one, or where its
+    /// listener shares nothing.
     pub fn of(call: &Call) -> Option<Self> {
         let headers = &call.head.headers;
         let has = |name: &str, values: &[&str]| {
             headers.get(name).is_none_or(|value| values.iter().any(|expected| value == expected))
         };
-        let is_plain = call.is_grpc()
+        let is_plain = call.coalesces
+            && call.is_grpc()
             && has("content-type", &["application/grpc", "application/grpc+proto"])
             && has("grpc-encoding", &["identity"])
             && !headers.contains_key("etcdlet-member");

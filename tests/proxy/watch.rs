@@ -38,6 +38,7 @@ mod created;
 mod crowd;
 mod leader;
 mod lease;
+mod operators;
 mod options;
 mod progress;
 mod read_your_writes;

@@ -110,6 +110,7 @@ fn call(caller: &Caller, request: &RangeRequest) -> Call {
         wire: Wire::H2,
         head: caller.head(RANGE),
         deadline: None,
+        coalesces: true,
         body: Body::Full(framed(request)),
     }
 }
