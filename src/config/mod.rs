@@ -10,6 +10,7 @@
 
 mod defaults;
 mod hubs;
+mod prefixes;
 mod resolve;
 mod section;
 mod upstream;

@@ -200,8 +200,8 @@ impl Core {
     /// Keeps a batch for those to come, as long as there is room.
     fn keep(&mut self, id: FeedId, batch: Arc<Batch>) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        if !feed.is_shared() {
-            return;
+        if !feed.remembers() {
+            return feed.ring.restart(feed.position);
         }
         self.ring_bytes += batch.size();
         feed.ring.push(batch);

@@ -16,6 +16,8 @@ use crate::proxy::watch::Config;
 pub(super) struct ClassKey {
     pub identity: Identity,
     pub prev_kv: bool,
+    /// Of this watcher only.
+    pub private: Option<WatcherId>,
 }
 
 pub(super) struct Feed {
@@ -31,6 +33,8 @@ pub(super) struct Feed {
     pub alone: bool,
     /// Is to get one, because clients ask for its progress.
     pub isolates: bool,
+    /// Stays without watchers.
+    pub standing: bool,
     /// A wider feed takes its watchers as soon as it can.
     pub leaving: bool,
     /// Of the last response.
@@ -86,6 +90,7 @@ impl Feed {
             proven: false,
             alone: kind != Kind::Shared,
             isolates: false,
+            standing: false,
             leaving: false,
             header: Header::default(),
             position,
@@ -136,6 +141,11 @@ impl Feed {
         self.kind == Kind::Shared
     }
 
+    /// Whether somebody may come back to it, or come late.
+    pub fn remembers(&self) -> bool {
+        self.is_shared() && self.class.private.is_none()
+    }
+
     /// Someone waits for it to come further, though it may be far already.
     fn wants_progress(&self) -> bool {
         self.leaving || !self.is_shared()
@@ -143,7 +153,7 @@ impl Feed {
 
     /// When it may and must ask for progress next; never while it is not open.
     pub fn next_request(&self, config: &Config) -> Option<Instant> {
-        if self.link == Link::Opening || self.watchers == 0 && !self.leaving {
+        if self.link == Link::Opening || self.watchers == 0 && !self.leaving && !self.standing {
             return None;
         }
         let refresh = self.moved_at + config.refresh_interval;
@@ -160,7 +170,7 @@ impl Feed {
 
     /// When it is closed for want of watchers.
     pub fn expiry(&self, config: &Config) -> Option<Instant> {
-        self.idle_since.map(|since| since + config.linger)
+        self.idle_since.filter(|_| !self.standing).map(|since| since + config.linger)
     }
 
     /// Everyone on it with a position.

@@ -15,13 +15,16 @@ impl Core {
         watcher.place = Place::Lagging { position };
         let range = watcher.range.clone();
         let Some(stream) = self.streams.get(&watcher.stream) else { return };
-        let class = ClassKey { identity: stream.identity.clone(), prev_kv: watcher.prev_kv };
+        let private = (!self.prefixes.coalesce(&range)).then_some(id);
+        let class = ClassKey { identity: stream.identity.clone(), prev_kv: watcher.prev_kv, private };
         let (feed, covered) = self.shared_feed(&class, &range, position, None);
         if let Some(feed) = feed {
             return self.attach(id, feed, position, now);
         }
         let next = self.header.revision.saturating_add(1);
-        if !covered && position >= next.saturating_sub(self.config.lag_revisions) {
+        // A private one has nobody to catch up with.
+        let is_recent = position >= next.saturating_sub(self.config.lag_revisions);
+        if !covered && (is_recent || private.is_some()) {
             // Not from a revision that is yet to come: others will want what is before it.
             let feed = self.open(class, range, Kind::Shared, position.min(next), now);
             return self.attach(id, feed, position, now);
@@ -135,7 +138,7 @@ impl Core {
         if feed.watchers == 0 {
             feed.idle_since = Some(now);
             let feed_id = feed.id;
-            if feed.is_shared() && !feed.leaving {
+            if feed.remembers() && !feed.leaving {
                 self.arm(feed_id, now);
             } else {
                 self.close(feed_id, now);
@@ -145,7 +148,14 @@ impl Core {
     }
 
     /// A new feed, at `position`.
-    fn open(&mut self, class: ClassKey, range: Range, kind: Kind, position: i64, now: Instant) -> FeedId {
+    pub(super) fn open(
+        &mut self,
+        class: ClassKey,
+        range: Range,
+        kind: Kind,
+        position: i64,
+        now: Instant,
+    ) -> FeedId {
         let id = FeedId(self.make());
         let mut feed = Feed::new(id, class.clone(), range, kind, position, now);
         let entry = self.classes.entry(class);

@@ -124,7 +124,7 @@ impl Core {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.watchers -= 1;
         feed.position = compact_revision;
-        if feed.watchers == 0 {
+        if feed.watchers == 0 && !feed.standing {
             return self.close(id, now);
         }
         for (position, watcher) in super::upstream::take_due(feed) {

@@ -45,7 +45,7 @@ impl Core {
         if feed.attempt != upstream.attempt {
             return;
         }
-        if feed.watchers == 0 {
+        if feed.watchers == 0 && !feed.standing {
             return self.close(upstream.feed, now);
         }
         self.counts.resumes += u64::from(feed.proven);

@@ -91,6 +91,15 @@ impl Shared {
         }
     }
 
+    /// For a feed that stands: its caller has no stream.
+    pub(super) fn stand(self: &Arc<Self>, caller: &Caller, tell: impl FnOnce(&mut Core, Instant)) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.callers.entry(Identity(caller.bytes())).or_insert_with(|| (caller.clone(), 0));
+        tell(&mut state.core, now);
+        self.do_outputs(&mut state, now);
+    }
+
     /// What the core is told goes through here, so that everybody hears what follows from it.
     pub fn with<T>(self: &Arc<Self>, tell: impl FnOnce(&mut Core, Instant) -> T) -> T {
         let mut state = self.lock();
