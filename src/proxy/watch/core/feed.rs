@@ -27,6 +27,8 @@ pub(super) struct Feed {
     pub kind: Kind,
     pub attempt: u32,
     pub link: Link,
+    /// Since when there is nothing at a member for it, unless it is only moving.
+    pub opening_since: Option<Instant>,
     /// Has been created at least once.
     pub proven: bool,
     /// On an upstream stream of its own.
@@ -47,6 +49,8 @@ pub(super) struct Feed {
     pub groups: Groups,
     pub ahead: BTreeSet<(i64, WatcherId)>,
     pub replaying: BTreeSet<WatcherId>,
+    pub events_in: u64,
+    pub events_out: u64,
     /// Watchers in all of these.
     pub watchers: usize,
     /// Client streams that wait for its progress.
@@ -87,6 +91,7 @@ impl Feed {
             kind,
             attempt: 0,
             link: Link::Opening,
+            opening_since: Some(now),
             proven: false,
             alone: kind != Kind::Shared,
             isolates: false,
@@ -100,6 +105,8 @@ impl Feed {
             groups: Groups::new(),
             ahead: BTreeSet::new(),
             replaying: BTreeSet::new(),
+            events_in: 0,
+            events_out: 0,
             watchers: 0,
             waiting: BTreeSet::new(),
             idle_since: Some(now),

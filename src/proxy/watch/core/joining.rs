@@ -13,6 +13,7 @@ impl Core {
     pub(super) fn place(&mut self, id: WatcherId, position: i64, now: Instant) {
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
         watcher.place = Place::Lagging { position };
+        watcher.behind_since.get_or_insert(now);
         let range = watcher.range.clone();
         let Some(stream) = self.streams.get(&watcher.stream) else { return };
         let private = (!self.prefixes.coalesce(&range)).then_some(id);
@@ -94,11 +95,15 @@ impl Core {
         feed.idle_since = None;
         if position > feed.position {
             feed.ahead.insert((position, id));
+            if feed.is_shared() {
+                watcher.behind_since = None;
+            }
             watcher.place = Place::Ahead { feed: feed_id, position };
         } else if position == feed.position {
             seat(watcher, id, feed);
         } else {
             feed.replaying.insert(id);
+            watcher.behind_since.get_or_insert(now);
             watcher.place = Place::Replaying { feed: feed_id, position };
             self.replays.push_back(id);
         }
@@ -241,6 +246,9 @@ pub(super) fn seat(watcher: &mut Watcher, id: WatcherId, feed: &mut Feed) {
         fragment: watcher.fragment,
         progress_notify: watcher.progress_notify,
     };
+    if feed.is_shared() {
+        watcher.behind_since = None;
+    }
     let seat = feed.groups.join(&watcher.range, watcher.filters, member);
     watcher.place = Place::Live { feed: feed.id, seat };
 }

@@ -201,7 +201,7 @@ impl Shared {
         let mut state = self.lock();
         let numbers = state.core.numbers();
         let before = std::mem::replace(&mut state.shown, numbers);
-        self.metrics.on_numbers(&before, &numbers);
+        self.metrics.on_numbers(&before, &numbers, Instant::now());
     }
 
     fn do_outputs(self: &Arc<Self>, state: &mut State, now: Instant) {

@@ -40,6 +40,24 @@ impl World {
         self.cluster.store.write(vec![Change { key: key.into(), deletes: false, value: 10 }]);
     }
 
+    /// More than may wait for one client, all of it delivered.
+    fn flood(&mut self) {
+        let value = Config::default().stream_bytes;
+        for _ in 0..3 {
+            self.cluster.store.write(vec![Change { key: "a".into(), deletes: false, value }]);
+        }
+        for member in 0..3 {
+            while self.cluster.applied[member] < self.cluster.store.revision() {
+                self.cluster.apply(member, &mut self.random);
+            }
+        }
+        for at in 0..self.cluster.watches.len() {
+            while self.cluster.watches.get(at).is_some_and(|watch| !watch.queue.is_empty()) {
+                self.arrive(at);
+            }
+        }
+    }
+
     fn seen(&self, stream: StreamId) -> usize {
         self.clients[&stream].watchers.values().map(|seen| seen.events).sum()
     }
@@ -82,22 +100,72 @@ fn a_private_watch_from_the_past_sees_it_and_resumes() {
 fn a_private_watch_that_is_not_read_goes_on_where_it_was() {
     let mut world = World::separating("a");
     let stream = world.begin("a", "", 0);
-    let value = Config::default().stream_bytes;
-    for _ in 0..3 {
-        world.cluster.store.write(vec![Change { key: "a".into(), deletes: false, value }]);
-    }
-    for member in 0..3 {
-        while world.cluster.applied[member] < world.cluster.store.revision() {
-            world.cluster.apply(member, &mut fastrand::Rng::with_seed(1));
-        }
-    }
-    while world.cluster.watches.first().is_some_and(|watch| !watch.queue.is_empty()) {
-        world.arrive(0);
-    }
+    world.flood();
     let numbers = world.core.numbers();
     assert_eq!((numbers.lagging, numbers.feeds), (1, 0));
     world.settle();
     assert_eq!((world.seen(stream), world.core.numbers().feeds), (3, 1));
+}
+
+#[test]
+fn a_watch_is_behind_while_its_client_does_not_read_and_not_because_its_keys_do_not_change() {
+    let mut world = World::separating("x");
+    let [slow, idle] = [world.begin("a", "", 0), world.begin("b", "", 0)];
+    world.pass(100 * MS);
+    let revision = world.cluster.store.revision();
+    world.flood();
+    let since = world.now;
+    for _ in 0..50 {
+        world.write("b");
+    }
+    world.pass(7_000 * MS);
+    let numbers = world.core.numbers();
+    assert_eq!((numbers.lagging, numbers.behind_since), (1, Some(since)));
+    assert!((1..=3).contains(&numbers.lag_revisions), "{numbers:?} after {revision}");
+    // It reads a little and is full again: that is no beginning.
+    world.read(slow, 1);
+    world.pass(1_000 * MS);
+    assert_eq!(world.core.numbers().behind_since, Some(since));
+    world.settle();
+    let numbers = world.core.numbers();
+    assert_eq!((numbers.lag_revisions, numbers.behind_since), (0, None));
+    assert_eq!((world.seen(slow), world.seen(idle)), (3, 50));
+}
+
+#[test]
+fn a_watch_is_behind_while_no_member_has_its_feed() {
+    let mut world = World::separating("x");
+    world.begin("a", "", 0);
+    assert_eq!(world.core.numbers().behind_since, None);
+    let since = world.now;
+    world.lose(0);
+    world.pass(1_000 * MS);
+    let upstream = *world.wanted.keys().next().unwrap();
+    world.opening.clear();
+    world.wanted.clear();
+    world.core.handle_lost(upstream, world.now);
+    world.poll();
+    assert_eq!(world.core.numbers().behind_since, Some(since), "the second loss is no beginning");
+    world.settle();
+    assert_eq!(world.core.numbers().behind_since, None);
+}
+
+#[test]
+fn what_one_watch_would_not_have_been_sent_is_saved() {
+    let mut world = World::separating("x");
+    world.begin("a", "", 0);
+    world.write("a");
+    world.settle();
+    let alone = world.core.numbers();
+    let [_, late] = [world.begin("a", "", 0), world.begin("a", "", 2)];
+    assert_eq!(world.seen(late), 1);
+    let late = world.core.numbers();
+    assert!(late.bytes_saved >= alone.bytes_saved + alone.bytes_in, "{late:?}");
+    world.write("a");
+    world.settle();
+    let three = world.core.numbers();
+    assert_eq!(three.bytes_in - late.bytes_in, late.bytes_in);
+    assert!(three.bytes_saved >= late.bytes_saved + 2 * alone.bytes_in, "{three:?}");
 }
 
 #[test]
