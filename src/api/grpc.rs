@@ -21,8 +21,9 @@ pub fn serve(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     proxy: Arc<Proxy>,
+    coalesces: bool,
 ) -> impl Future<Output = ()> + Send {
-    let call = call(request);
+    let call = call(request, coalesces);
     async move {
         let reply = tokio::select! {
             biased;
@@ -37,13 +38,14 @@ pub fn serve(
     }
 }
 
-fn call(request: Request<RecvStream>) -> Call {
+fn call(request: Request<RecvStream>, coalesces: bool) -> Call {
     let (head, body) = request.into_parts();
     Call {
         rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { Rpc::of_http(head.uri.path()) },
         wire: Wire::H2,
         deadline: grpc_timeout(&head.headers).map(|timeout| Instant::now() + timeout),
         head: Box::new(head),
+        coalesces,
         body: if body.is_end_stream() { Body::Empty } else { Body::stream(Received::new(body)) },
     }
 }

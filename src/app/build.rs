@@ -27,8 +27,9 @@ pub struct App {
     pub(super) views: Publisher,
     pub(super) watermark: Watermark,
     pub(super) admin: TcpListener,
-    pub(super) plain: Vec<TcpListener>,
-    pub(super) tls: Vec<(TcpListener, Arc<ServerConfig>)>,
+    /// Each with whether its clients share anything.
+    pub(super) plain: Vec<(TcpListener, bool)>,
+    pub(super) tls: Vec<(TcpListener, Arc<ServerConfig>, bool)>,
     /// One per thread of the data path.
     pub(super) proxies: Vec<Arc<Proxy>>,
     pub(super) listen_metrics: ListenMetrics,
@@ -72,8 +73,8 @@ impl App {
         for listener in &listen.listeners {
             let socket = bind(&listener.url)?;
             match &listener.tls {
-                None => plain.push(socket),
-                Some(identity) => tls.push((socket, tls::server::config(identity)?)),
+                None => plain.push((socket, listener.coalesce)),
+                Some(identity) => tls.push((socket, tls::server::config(identity)?, listener.coalesce)),
             }
         }
         Ok(Self {

@@ -38,7 +38,11 @@ impl App {
                     room.clone(),
                     open_sender.clone(),
                 ),
-                plain: self.plain.iter().map(std::net::TcpListener::try_clone).collect::<Result<_, _>>()?,
+                plain: self
+                    .plain
+                    .iter()
+                    .map(|(listener, coalesces)| Ok((listener.try_clone()?, *coalesces)))
+                    .collect::<io::Result<_>>()?,
                 parked,
                 open: open.clone(),
                 follow: Box::pin(async move { proxy.follow().await }),
@@ -46,10 +50,11 @@ impl App {
             thread.start(index, running.clone())?;
         }
         drop((running, open_sender, self.plain));
-        for (listener, config) in self.tls {
+        for (listener, config, coalesces) in self.tls {
             let listener = TlsListener {
                 listener: TcpListener::from_std(listener)?,
                 config,
+                coalesces,
                 handshake_timeout: self.limits.handshake_timeout,
                 metrics: self.listen_metrics.clone(),
                 room: room.clone(),

@@ -11,7 +11,8 @@ use crate::listen::accept::{Acceptor, Handover};
 
 pub(super) struct Thread {
     pub acceptor: Acceptor,
-    pub plain: Vec<net::TcpListener>,
+    /// Each with whether its clients share anything.
+    pub plain: Vec<(net::TcpListener, bool)>,
     pub parked: mpsc::Receiver<Handover>,
     /// Ends when the acceptors of all threads and their connections are gone.
     pub open: watch::Receiver<()>,
@@ -37,11 +38,11 @@ impl Thread {
         tokio::spawn(follow);
         let acceptor = std::sync::Arc::new(acceptor);
         let mut accepting = tokio::task::JoinSet::new();
-        for listener in plain {
+        for (listener, coalesces) in plain {
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let acceptor = acceptor.clone();
-                    accepting.spawn(async move { acceptor.run(listener).await });
+                    accepting.spawn(async move { acceptor.run(listener, coalesces).await });
                 }
                 Err(error) => tracing::error!(%error, "a listener cannot be used"),
             }

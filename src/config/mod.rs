@@ -9,6 +9,8 @@
 //! the path of its key; a default stands in `defaults.rs` with its reason and nowhere else.
 
 mod defaults;
+mod hubs;
+mod prefixes;
 mod resolve;
 mod section;
 mod upstream;

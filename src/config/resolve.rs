@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::section::Section;
-use super::{Config, ConfigErrors, Drain, Overrides, defaults, yaml};
+use super::{Config, ConfigErrors, Drain, Overrides, defaults, hubs, yaml};
 use crate::listen::config::{Limits, Listener};
 use crate::net::address::Address;
 use crate::telemetry::log;
@@ -109,8 +109,8 @@ fn proxy(
         calls: hold.count("calls", MAX_HELD, errors).unwrap_or(defaults::HOLD_CALLS),
     };
     hold.finish(errors);
-    let watch = watch(root, errors);
-    let lease = lease(root, errors);
+    let watch = hubs::watch(root, errors);
+    let lease = hubs::lease(root, errors);
     proxy::Config {
         retry_buffer,
         retry_buffer_total,
@@ -123,41 +123,6 @@ fn proxy(
         lease,
         watch,
     }
-}
-
-/// How watches are shared.
-fn watch(root: &mut Section, errors: &mut Vec<String>) -> proxy::watch::Config {
-    let defaults = proxy::watch::Config::default();
-    let mut watch = root.section("watch", errors);
-    let config = proxy::watch::Config {
-        coalesce: watch.flag("coalesce", errors).unwrap_or(defaults.coalesce),
-        ring_bytes: size(&mut watch, "ring-bytes", defaults.ring_bytes as u64, errors),
-        stream_bytes: size(&mut watch, "lag-bytes-max", defaults.stream_bytes as u64, errors),
-        catch_ups: watch.count("catch-ups", MAX_WATCHERS, errors).unwrap_or(defaults.catch_ups),
-        watchers: watch.count("watchers", MAX_WATCHERS, errors).unwrap_or(defaults.watchers),
-        linger: watch.duration("linger", errors).unwrap_or(defaults.linger),
-        ..defaults
-    };
-    watch.finish(errors);
-    config
-}
-
-/// How keep-alives are sent.
-fn lease(root: &mut Section, errors: &mut Vec<String>) -> proxy::lease::Config {
-    let mut lease = root.section("lease", errors);
-    let config = proxy::lease::Config {
-        coalesce: lease.flag("coalesce", errors).unwrap_or(true),
-        streams: lease.count("streams", MAX_LEASE_STREAMS, errors).unwrap_or(defaults::LEASE_STREAMS),
-        idle_timeout: lease.positive_duration("idle-timeout", errors).unwrap_or(defaults::LEASE_IDLE_TIMEOUT),
-        waiting_per_stream: lease
-            .count("waiting-per-stream", MAX_LEASE_WAITING, errors)
-            .unwrap_or(defaults::LEASE_WAITING_PER_STREAM),
-        waiting_total: lease
-            .count("waiting-total", MAX_LEASE_WAITING, errors)
-            .unwrap_or(defaults::LEASE_WAITING_TOTAL),
-    };
-    lease.finish(errors);
-    config
 }
 
 /// Where clients of this node connect: the first listener, which on all addresses is on loopback
@@ -173,7 +138,12 @@ fn local_url(listeners: &[Listener]) -> Option<String> {
 }
 
 /// A size that must fit the number type of its use.
-fn size<T: TryFrom<u64>>(section: &mut Section, key: &str, default: u64, errors: &mut Vec<String>) -> T {
+pub(super) fn size<T: TryFrom<u64>>(
+    section: &mut Section,
+    key: &str,
+    default: u64,
+    errors: &mut Vec<String>,
+) -> T {
     let bytes = section.bytes(key, errors).unwrap_or(default);
     T::try_from(bytes).unwrap_or_else(|_| {
         errors.push(format!("{}: {bytes} bytes are too many", section.path_of(key)));
@@ -196,8 +166,10 @@ fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>
         let mut tls = section.section("tls", errors);
         let pair = pair(tls.path("cert-file", errors), tls.path("key-file", errors), &tls_path, errors);
         tls.finish(errors);
+        let coalesce = section.flag("coalesce", errors).unwrap_or(true);
         section.finish(errors);
-        listeners.extend(url.and_then(|url| listener(url, pair, &tls_path, errors)));
+        let listener = url.and_then(|url| listener(url, pair, &tls_path, errors));
+        listeners.extend(listener.map(|listener| Listener { coalesce, ..listener }));
     }
     if overrides.listen_client_urls.is_none()
         && (overrides.cert_file.is_some() || overrides.key_file.is_some())
@@ -218,7 +190,8 @@ fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>
             .collect();
     }
     if listeners.is_empty() && errors.is_empty() {
-        listeners.extend(address("listen", defaults::LISTEN, errors).map(|url| Listener { url, tls: None }));
+        let url = address("listen", defaults::LISTEN, errors);
+        listeners.extend(url.map(|url| Listener { url, tls: None, coalesce: true }));
     }
     listeners
 }
@@ -227,7 +200,9 @@ fn listener(url: Address, tls: Option<Identity>, at: &str, errors: &mut Vec<Stri
     match (url.tls, &tls) {
         (true, None) => errors.push(format!("{at}: {url} needs a certificate and its key")),
         (false, Some(_)) => errors.push(format!("{at}: {url} is not https")),
-        (true, Some(_)) | (false, None) => return Some(Listener { url, tls }),
+        (true, Some(_)) | (false, None) => {
+            return Some(Listener { url, tls, coalesce: true });
+        }
     }
     None
 }
@@ -313,13 +288,6 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
 /// More than any process can open files.
 const MAX_CONNECTIONS: usize = 100_000_000;
 
-/// As many permits as a semaphore counts.
-const MAX_WATCHERS: usize = 1 << 30;
-
-const MAX_LEASE_STREAMS: usize = 64;
-
-const MAX_LEASE_WAITING: usize = 1 << 24;
-
 const MAX_HELD: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
 /// The flag has the same limit.
@@ -345,7 +313,7 @@ mod tests {
         let text = "
 listen:
   - url: http://127.0.0.1:2379
-  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}}
+  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}, coalesce: false}
 upstream:
   endpoints: [10.0.0.1:2379, 'https://b:2379']
   connect-timeout: 1s
@@ -381,8 +349,9 @@ admin: {url: 'http://127.0.0.1:1'}
 log: {level: warn, format: text}
 ";
         let config = read(text, &Overrides::default()).unwrap();
-        assert_eq!(config.listen.listeners.len(), 2);
-        assert_eq!(config.listen.listeners[1].tls.as_ref().unwrap().key, PathBuf::from("k"));
+        let [plain, tls] = &config.listen.listeners[..] else { panic!("two listeners") };
+        assert!(plain.coalesce && !tls.coalesce);
+        assert_eq!(tls.tls.as_ref().unwrap().key, PathBuf::from("k"));
         assert_eq!(config.upstream.discovery.endpoints[0].to_string(), "http://10.0.0.1:2379");
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));
@@ -418,7 +387,7 @@ log: {level: warn, format: text}
         let text = "
 listen:
   - {url: 'https://0.0.0.0:2380'}
-  - {url: 'http://a:1', colour: red}
+  - {url: 'http://a:1', colour: red, coalesce: no}
 upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv-name: blue,
   cluster-id: x, sync-members: maybe, weights: {a: 0}, auth: {username: u}, nameservers: [dns], flavour: 1}
 limits: {connections: -1, handshake-timeout: 0s}
@@ -431,6 +400,7 @@ log: {level: loud}
                 "limits.connections: expected a whole number from 1 to 100000000, found \"-1\"",
                 "limits.handshake-timeout: expected a time above zero such as 5s, found \"0s\"",
                 "listen[0].tls: https://0.0.0.0:2380 needs a certificate and its key",
+                "listen[1].coalesce: expected true or false, found \"no\"",
                 "listen[1].colour: unknown key",
                 "upstream.endpoints: \"a:b\": \"b\" is not a port",
                 "upstream.discovery-srv-name: it goes with discovery-srv",

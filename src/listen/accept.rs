@@ -38,43 +38,50 @@ impl Acceptor {
     }
 
     /// Accepts plain connections until the drain begins.
-    pub async fn run(&self, listener: TcpListener) {
+    pub async fn run(&self, listener: TcpListener, coalesces: bool) {
         let drain = self.context.drain.clone();
         tokio::select! {
             () = drain.begun() => {}
             never = accept_all(&listener, &self.context.metrics, &self.room, |stream, permit| {
                 let transport = Transport::plain(Socket::gathering(stream, self.context.metrics.traffic.clone()));
-                self.spawn(transport, permit);
+                self.spawn(transport, permit, coalesces);
             }) => match never {},
         }
     }
 
     /// Serves connections whose TLS was set up elsewhere, until their source ends.
     pub async fn run_parked(&self, mut parked: mpsc::Receiver<Handover>) {
-        while let Some((connection, permit)) = parked.recv().await {
+        while let Some(Handover { connection, permit, coalesces }) = parked.recv().await {
             match connection.attach(self.context.metrics.traffic.clone()) {
-                Ok(transport) => self.spawn(transport, permit),
+                Ok(transport) => self.spawn(transport, permit, coalesces),
                 Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
             }
         }
     }
 
-    fn spawn(&self, transport: Transport, permit: OwnedSemaphorePermit) {
+    fn spawn(&self, transport: Transport, permit: OwnedSemaphorePermit, coalesces: bool) {
         let (context, open) = (self.context.clone(), self.open.clone());
         tokio::spawn(async move {
             let _held = (permit, open, Counted::new(&context.metrics.connections));
-            conn::serve(transport, context).await;
+            conn::serve(transport, context, coalesces).await;
         });
     }
 }
 
-/// A connection ready for the data path, with its place in the limit.
-pub type Handover = (Parked, OwnedSemaphorePermit);
+/// A connection ready for the data path.
+pub struct Handover {
+    connection: Parked,
+    /// Its place in the limit.
+    permit: OwnedSemaphorePermit,
+    coalesces: bool,
+}
 
 /// Accepts TLS connections on the control runtime and hands them to the threads in turn.
 pub struct TlsListener {
     pub listener: TcpListener,
     pub config: Arc<ServerConfig>,
+    /// Whether its calls may have anything in common with others.
+    pub coalesces: bool,
     pub handshake_timeout: Duration,
     pub metrics: ListenMetrics,
     pub room: Arc<Semaphore>,
@@ -91,7 +98,7 @@ impl TlsListener {
                 next = (next + 1) % threads.len();
                 let (thread, metrics) = (threads[next].clone(), self.metrics.clone());
                 let handshake = acceptor.accept(Socket::direct(stream));
-                let limit = self.handshake_timeout;
+                let (limit, coalesces) = (self.handshake_timeout, self.coalesces);
                 let drain = self.drain.clone();
                 tokio::spawn(async move {
                     let handshake = tokio::select! {
@@ -101,7 +108,9 @@ impl TlsListener {
                     match handshake {
                         Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
                             // An error means that the thread is draining: the connection closes.
-                            Ok(parked) => drop(thread.send((parked, permit)).await),
+                            Ok(connection) => {
+                                drop(thread.send(Handover { connection, permit, coalesces }).await);
+                            }
                             Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
                         },
                         Ok(Err(error)) => {

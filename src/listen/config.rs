@@ -17,6 +17,8 @@ pub struct Listener {
     pub url: Address,
     /// Present exactly for `https`.
     pub tls: Option<Identity>,
+    /// Whether its clients share anything: watches, keep-alives, reads.
+    pub coalesce: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,20 +31,20 @@ pub(super) struct Context {
 }
 
 /// Serves a connection until its client leaves, or until a drain has let its calls finish.
-pub(super) async fn serve(mut transport: Transport, context: Arc<Context>) {
+pub(super) async fn serve(mut transport: Transport, context: Arc<Context>, coalesces: bool) {
     let sniffed = tokio::select! {
         sniffed = tokio::time::timeout(context.limits.handshake_timeout, sniff(&mut transport)) => sniffed,
         () = context.drain.begun() => return,
     };
     match sniffed {
-        Ok(Ok(Some(Protocol::H1))) => serve_h1(transport, context).await,
-        Ok(Ok(Some(Protocol::H2))) => serve_h2(transport, context).await,
+        Ok(Ok(Some(Protocol::H1))) => serve_h1(transport, context, coalesces).await,
+        Ok(Ok(Some(Protocol::H2))) => serve_h2(transport, context, coalesces).await,
         Ok(Ok(None) | Err(_)) => {}
         Err(_elapsed) => context.metrics.on_refused("timeout"),
     }
 }
 
-async fn serve_h2(transport: Transport, context: Arc<Context>) {
+async fn serve_h2(transport: Transport, context: Arc<Context>, coalesces: bool) {
     let limits = &context.limits;
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -77,7 +77,7 @@ async fn serve_h2(transport: Transport, context: Arc<Context>) {
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     let open = Counted::new(&context.metrics.streams);
-                    let served = api::grpc::serve(request, respond, context.proxy.clone());
+                    let served = api::grpc::serve(request, respond, context.proxy.clone(), coalesces);
                     streams.push(Either::Left(async move {
                         // A bug in one call must not end the others of its connection.
                         if AssertUnwindSafe(served).catch_unwind().await.is_err() {
@@ -110,9 +110,10 @@ async fn serve_all(streams: &mut FuturesUnordered<impl Future<Output = ()>>) -> 
     .await
 }
 
-async fn serve_h1(transport: Transport, context: Arc<Context>) {
-    let service =
-        service_fn(|request| async { Ok::<_, Infallible>(api::http::serve(request, &context.proxy).await) });
+async fn serve_h1(transport: Transport, context: Arc<Context>, coalesces: bool) {
+    let service = service_fn(|request| async {
+        Ok::<_, Infallible>(api::http::serve(request, &context.proxy, coalesces).await)
+    });
     let mut connection = pin!(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())

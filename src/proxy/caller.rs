@@ -13,20 +13,22 @@ use crate::types::hop::HOP;
 pub(super) struct Caller(Vec<(&'static HeaderName, HeaderValue)>);
 
 impl Caller {
-    /// `None` where something special about the call would be lost on a shared one.
+    /// `None` where something special about the call would be lost on a shared one, or where its
+    /// listener shares nothing.
     pub fn of(call: &Call) -> Option<Self> {
         let headers = &call.head.headers;
         let has = |name: &str, values: &[&str]| {
             headers.get(name).is_none_or(|value| values.iter().any(|expected| value == expected))
         };
-        let is_plain = call.is_grpc()
+        let is_plain = call.coalesces
+            && call.is_grpc()
             && has("content-type", &["application/grpc", "application/grpc+proto"])
             && has("grpc-encoding", &["identity"])
             && !headers.contains_key("etcdlet-member");
         is_plain.then(|| Self::by(headers))
     }
 
-    fn by(metadata: &HeaderMap) -> Self {
+    pub fn by(metadata: &HeaderMap) -> Self {
         let values =
             |name: &'static HeaderName| metadata.get_all(name).iter().map(move |value| (name, value.clone()));
         Self(NAMES.into_iter().flat_map(values).collect())
@@ -36,10 +38,13 @@ impl Caller {
         self.0.iter().any(|(name, _)| **name == HAS_LEADER)
     }
 
-    /// The same for the same caller, and for no other.
+    /// The same for the same caller, and for no other. etcd only counts calls by the version of their
+    /// client, if it can be read (`server/etcdserver/api/v3rpc/interceptor.go`).
     pub fn bytes(&self) -> Bytes {
         let mut bytes = BytesMut::new();
-        for (name, value) in &self.0 {
+        let counts = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).is_ok();
+        let matters = self.0.iter().filter(|(name, value)| **name != CLIENT_API_VERSION || !counts(value));
+        for (name, value) in matters {
             for part in [name.as_str().as_bytes(), value.as_bytes()] {
                 bytes.put_u64(part.len() as u64);
                 bytes.put_slice(part);
@@ -91,12 +96,19 @@ mod tests {
             assert_ne!(one, plain, "{name}");
             assert_ne!(one, Caller::by(&metadata(&[(name, "2")])), "{name}");
             assert_ne!(one, Caller::by(&metadata(&[(name, "1"), (name, "1")])), "{name}");
-            assert_ne!(one.bytes(), plain.bytes());
+            assert_eq!(one.bytes() == plain.bytes(), name == "client-api-version", "{name}");
             assert_eq!(one.head("/a/B").headers[name], "1");
         }
         let with_agent = metadata(&[("user-agent", "a"), ("grpc-timeout", "1S"), ("traceparent", "b")]);
         assert_eq!(Caller::by(&with_agent), plain);
         assert!(!plain.requires_leader());
+    }
+
+    #[test]
+    fn a_version_that_etcd_refuses_is_another_caller_s() {
+        let version = HeaderValue::from_bytes(b"\xff").unwrap();
+        let odd = Caller::by(&[(CLIENT_API_VERSION.clone(), version)].into_iter().collect());
+        assert_ne!(odd.bytes(), Caller::by(&HeaderMap::new()).bytes());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) struct Copy {
     wire: Wire,
     head: Box<Parts>,
     pub deadline: Option<Instant>,
+    coalesces: bool,
     body: CopyBody,
 }
 
@@ -40,7 +41,14 @@ impl Copy {
             }
             Body::Empty | Body::Trailers(_) | Body::Whole(..) => CopyBody::Whole(Bytes::new()),
         };
-        Self { rpc: call.rpc, wire: call.wire, head: call.head.clone(), deadline: call.deadline, body }
+        Self {
+            rpc: call.rpc,
+            wire: call.wire,
+            head: call.head.clone(),
+            deadline: call.deadline,
+            coalesces: call.coalesces,
+            body,
+        }
     }
 
     /// Turns a serializable `Range` into a linearizable one. Returns whether it was one.
@@ -87,7 +95,14 @@ impl Copy {
             CopyBody::Whole(bytes) if bytes.is_empty() => Body::Empty,
             CopyBody::Whole(bytes) => Body::Full(bytes.clone()),
         };
-        Call { rpc: self.rpc, wire: self.wire, head: self.head.clone(), deadline: self.deadline, body }
+        Call {
+            rpc: self.rpc,
+            wire: self.wire,
+            head: self.head.clone(),
+            deadline: self.deadline,
+            coalesces: self.coalesces,
+            body,
+        }
     }
 }
 

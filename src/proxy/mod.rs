@@ -220,7 +220,8 @@ impl Proxy {
     }
 
     /// Connects to the cluster ahead of the first call, and follows its changes.
-    pub async fn follow(&self) {
+    pub async fn follow(self: &Arc<Self>) {
+        self.watches.start(self);
         self.upstream.follow().await;
     }
 }

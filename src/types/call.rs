@@ -22,6 +22,8 @@ pub struct Call {
     pub head: Box<http::request::Parts>,
     /// When the client gives up, from its `grpc-timeout`.
     pub deadline: Option<Instant>,
+    /// Whether it may have anything in common with other calls, as its listener is configured.
+    pub coalesces: bool,
     pub body: Body,
 }
 

@@ -39,6 +39,7 @@ mod crowd;
 mod leader;
 mod lease;
 mod model;
+mod operators;
 mod options;
 mod progress;
 mod read_your_writes;

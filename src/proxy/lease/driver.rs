@@ -84,6 +84,7 @@ async fn stream(proxy: &Arc<Proxy>, group: &Arc<Group>, lane: LaneId) -> Ended {
         wire: Wire::H2,
         head: group.caller.head(KEEP_ALIVE),
         deadline: None,
+        coalesces: true,
         body: Body::stream(messages),
     };
     let Answered { answer, .. } = match proxy.answer(call, Instant::now()).await {

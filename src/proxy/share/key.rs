@@ -21,7 +21,8 @@ impl Key {
     /// `None` for a call that shares nothing: no short read, or one with something special about it.
     pub fn of(call: &Call, plan: &Plan) -> Option<Self> {
         let Body::Full(request) = &call.body else { return None };
-        let shares = matches!(plan.kind, Some(Kind::LinearizableRead | Kind::SerializableRead))
+        let shares = call.coalesces
+            && matches!(plan.kind, Some(Kind::LinearizableRead | Kind::SerializableRead))
             && call.rpc.path == "/etcdserverpb.KV/Range"
             && call.wire == Wire::H2
             && call.is_grpc()

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Whether watches are shared at all.
     pub coalesce: bool,
+    /// What is different below these, each of them once.
+    pub prefixes: Vec<Prefix>,
     /// Bytes that all rings together may hold.
     pub ring_bytes: usize,
     /// Bytes that may wait for one client stream. Beyond it its watchers lag.
@@ -37,10 +41,36 @@ pub struct Config {
     pub progress_interval: Duration,
 }
 
+/// What is different for watches that are wholly below a prefix and below no longer one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Empty for all keys.
+    pub prefix: Bytes,
+    /// Whether they share feeds.
+    pub coalesce: bool,
+    /// A feed that is there from the start and stays, if any.
+    pub standing: Option<StandingFeed>,
+}
+
+/// For whom a feed stands: callers without a token, who ask for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandingFeed {
+    pub prev_kv: bool,
+    pub require_leader: bool,
+}
+
+impl Prefix {
+    /// Without anything special.
+    pub fn of(prefix: &[u8]) -> Self {
+        Self { prefix: Bytes::copy_from_slice(prefix), coalesce: true, standing: None }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             coalesce: true,
+            prefixes: Vec::new(),
             // A minute of 4,000 events a second with 256 bytes each.
             ring_bytes: 64 << 20,
             // Some seconds of the same, and eight of the largest requests.

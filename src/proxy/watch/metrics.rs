@@ -1,6 +1,8 @@
 //! What the watch hub has and saves.
 
-use prometheus::{IntCounter, IntGauge};
+use std::time::Instant;
+
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::core::Numbers;
 use crate::telemetry::metrics::Metrics;
@@ -16,10 +18,13 @@ pub struct WatchMetrics {
     ring_bytes: IntGauge,
     queued_bytes: IntGauge,
     lag_revisions: IntGauge,
+    lag_seconds: Gauge,
+    coalescing_ratio: Gauge,
     events_in: IntCounter,
     events_out: IntCounter,
     bytes_in: IntCounter,
     bytes_out: IntCounter,
+    bytes_saved: IntCounter,
     feeds_opened: IntCounter,
     catch_ups_opened: IntCounter,
     resumes: IntCounter,
@@ -43,12 +48,24 @@ impl WatchMetrics {
             queued_bytes: gauge("etcdlet_watch_queued_bytes", "Bytes that wait for clients to read."),
             lag_revisions: gauge(
                 "etcdlet_watch_lag_revisions",
-                "Revisions between the highest known and the feed that is farthest behind.",
+                "Revisions that the watch has still to be shown that is farthest behind.",
             ),
+            lag_seconds: metrics.register(Gauge::new(
+                "etcdlet_watch_lag_seconds",
+                "For how long the watch is behind that has been so for longest.",
+            )),
+            coalescing_ratio: metrics.register(Gauge::new(
+                "etcdlet_watch_coalescing_ratio",
+                "Watches of clients for each watch at a member.",
+            )),
             events_in: counter("etcdlet_watch_events_received_total", "Events received from members."),
             events_out: counter("etcdlet_watch_events_delivered_total", "Events delivered to watches."),
             bytes_in: counter("etcdlet_watch_received_bytes_total", "Bytes of events received from members."),
             bytes_out: counter("etcdlet_watch_delivered_bytes_total", "Bytes delivered to watches."),
+            bytes_saved: counter(
+                "etcdlet_watch_bytes_saved_total",
+                "Bytes delivered to watches beyond those received for them.",
+            ),
             feeds_opened: counter("etcdlet_watch_feeds_opened_total", "Shared watches opened at members."),
             catch_ups_opened: counter("etcdlet_watch_catch_ups_opened_total", "Catch-ups opened at members."),
             resumes: counter(
@@ -72,7 +89,7 @@ impl WatchMetrics {
     }
 
     /// Adds what has changed.
-    pub(super) fn on_numbers(&self, before: &Numbers, now: &Numbers) {
+    pub(super) fn on_numbers(&self, before: &Numbers, now: &Numbers, at: Instant) {
         for (gauge, before, now) in [
             (&self.streams, before.streams, now.streams),
             (&self.watchers, before.watchers, now.watchers),
@@ -84,12 +101,16 @@ impl WatchMetrics {
         ] {
             gauge.add(now as i64 - before as i64);
         }
-        self.lag_revisions.add(now.lag_revisions - before.lag_revisions);
+        self.lag_revisions.set(now.lag_revisions);
+        let lag = now.behind_since.map(|since| at.saturating_duration_since(since).as_secs_f64());
+        self.lag_seconds.set(lag.unwrap_or(0.0));
+        self.coalescing_ratio.set(now.watchers as f64 / now.feeds.max(1) as f64);
         for (counter, before, now) in [
             (&self.events_in, before.events_in, now.events_in),
             (&self.events_out, before.events_out, now.events_out),
             (&self.bytes_in, before.bytes_in, now.bytes_in),
             (&self.bytes_out, before.bytes_out, now.bytes_out),
+            (&self.bytes_saved, before.bytes_saved, now.bytes_saved),
             (&self.feeds_opened, before.feeds_opened, now.feeds_opened),
             (&self.catch_ups_opened, before.catch_ups_opened, now.catch_ups_opened),
             (&self.resumes, before.resumes, now.resumes),

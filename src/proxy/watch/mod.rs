@@ -85,7 +85,7 @@
 //! Deliberately absent: pacing and choice of members (the driver's), and feeds that shrink: a wide
 //! feed stays as wide as it is until its last watcher has gone.
 
-mod config;
+pub mod config;
 pub mod core;
 mod driver;
 mod metrics;
@@ -125,13 +125,25 @@ impl Hub {
 
     /// `proxy` opens the streams to members.
     pub(super) fn join(&self, call: Call, caller: Caller, proxy: &Arc<Proxy>) -> Watches {
+        Watches::new(self.shared(proxy), caller, call.body, call.deadline)
+    }
+
+    /// Opens the feeds that stand, if there are any.
+    pub(super) fn start(&self, proxy: &Arc<Proxy>) {
+        let Parts { config, .. } = &*self.0;
+        if config.coalesce && config.prefixes.iter().any(|entry| entry.standing.is_some()) {
+            self.shared(proxy);
+        }
+    }
+
+    fn shared(&self, proxy: &Arc<Proxy>) -> &Arc<driver::Shared> {
         let Parts { config, metrics, shared } = &*self.0;
-        let shared = shared.get_or_init(|| {
+        shared.get_or_init(|| {
             let shared = driver::Shared::new(config, metrics.clone(), Home::here(proxy));
             tokio::spawn(driver::tick(shared.clone()));
+            tokio::spawn(driver::stand(shared.clone(), config.prefixes.clone()));
             shared
-        });
-        Watches::new(shared, caller, call.body, call.deadline)
+        })
     }
 }
 

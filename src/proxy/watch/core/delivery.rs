@@ -43,6 +43,7 @@ impl Core {
     pub(super) fn deliver(&mut self, id: FeedId, batch: Batch, now: Instant) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         let before = feed.position;
+        let (events_before, bytes_before) = (self.counts.events_out, self.counts.bytes_out);
         feed.position = batch.last_revision() + 1;
         feed.moved_at = now;
         let batch = Arc::new(batch);
@@ -90,6 +91,11 @@ impl Core {
         for watcher in full {
             self.lag(watcher, before, now);
         }
+        let received = batch.events().iter().map(|event| event.len() as u64).sum();
+        self.counts.bytes_saved += (self.counts.bytes_out - bytes_before).saturating_sub(received);
+        if let Some(feed) = self.feeds.get_mut(&id) {
+            feed.events_out += self.counts.events_out - events_before;
+        }
         self.keep(id, batch);
     }
 
@@ -133,6 +139,7 @@ impl Core {
                 events.push((batch, event));
             }
         }
+        let bytes_before = self.counts.bytes_out;
         let chosen = Chosen::new(events);
         let header = feed.header;
         let member = member_of(watcher, id);
@@ -150,6 +157,12 @@ impl Core {
         }
         if !chosen.events.is_empty() {
             keep_quiet(&mut self.watchers, id);
+        }
+        let sent = chosen.events.len() as u64;
+        // Another watch would have had to bring it.
+        self.counts.bytes_saved += self.counts.bytes_out - bytes_before;
+        if let Some(feed) = self.feeds.get_mut(&feed_id) {
+            feed.events_out += sent;
         }
         self.on_replayed(id, feed_id, next);
     }
@@ -191,6 +204,7 @@ impl Core {
         self.detach(id, now);
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
         watcher.place = Place::Lagging { position };
+        watcher.behind_since.get_or_insert(now);
         self.counts.lags += 1;
         if let Some(stream) = self.streams.get_mut(&watcher.stream) {
             stream.lagging.push(id);
@@ -200,8 +214,8 @@ impl Core {
     /// Keeps a batch for those to come, as long as there is room.
     fn keep(&mut self, id: FeedId, batch: Arc<Batch>) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        if !feed.is_shared() {
-            return;
+        if !feed.remembers() {
+            return feed.ring.restart(feed.position);
         }
         self.ring_bytes += batch.size();
         feed.ring.push(batch);

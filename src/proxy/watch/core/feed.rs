@@ -16,6 +16,8 @@ use crate::proxy::watch::Config;
 pub(super) struct ClassKey {
     pub identity: Identity,
     pub prev_kv: bool,
+    /// Of this watcher only.
+    pub private: Option<WatcherId>,
 }
 
 pub(super) struct Feed {
@@ -25,12 +27,16 @@ pub(super) struct Feed {
     pub kind: Kind,
     pub attempt: u32,
     pub link: Link,
+    /// Since when there is nothing at a member for it, unless it is only moving.
+    pub opening_since: Option<Instant>,
     /// Has been created at least once.
     pub proven: bool,
     /// On an upstream stream of its own.
     pub alone: bool,
     /// Is to get one, because clients ask for its progress.
     pub isolates: bool,
+    /// Stays without watchers.
+    pub standing: bool,
     /// A wider feed takes its watchers as soon as it can.
     pub leaving: bool,
     /// Of the last response.
@@ -43,6 +49,8 @@ pub(super) struct Feed {
     pub groups: Groups,
     pub ahead: BTreeSet<(i64, WatcherId)>,
     pub replaying: BTreeSet<WatcherId>,
+    pub events_in: u64,
+    pub events_out: u64,
     /// Watchers in all of these.
     pub watchers: usize,
     /// Client streams that wait for its progress.
@@ -83,9 +91,11 @@ impl Feed {
             kind,
             attempt: 0,
             link: Link::Opening,
+            opening_since: Some(now),
             proven: false,
             alone: kind != Kind::Shared,
             isolates: false,
+            standing: false,
             leaving: false,
             header: Header::default(),
             position,
@@ -95,6 +105,8 @@ impl Feed {
             groups: Groups::new(),
             ahead: BTreeSet::new(),
             replaying: BTreeSet::new(),
+            events_in: 0,
+            events_out: 0,
             watchers: 0,
             waiting: BTreeSet::new(),
             idle_since: Some(now),
@@ -136,6 +148,11 @@ impl Feed {
         self.kind == Kind::Shared
     }
 
+    /// Whether somebody may come back to it, or come late.
+    pub fn remembers(&self) -> bool {
+        self.is_shared() && self.class.private.is_none()
+    }
+
     /// Someone waits for it to come further, though it may be far already.
     fn wants_progress(&self) -> bool {
         self.leaving || !self.is_shared()
@@ -143,7 +160,7 @@ impl Feed {
 
     /// When it may and must ask for progress next; never while it is not open.
     pub fn next_request(&self, config: &Config) -> Option<Instant> {
-        if self.link == Link::Opening || self.watchers == 0 && !self.leaving {
+        if self.link == Link::Opening || self.watchers == 0 && !self.leaving && !self.standing {
             return None;
         }
         let refresh = self.moved_at + config.refresh_interval;
@@ -160,7 +177,7 @@ impl Feed {
 
     /// When it is closed for want of watchers.
     pub fn expiry(&self, config: &Config) -> Option<Instant> {
-        self.idle_since.map(|since| since + config.linger)
+        self.idle_since.filter(|_| !self.standing).map(|since| since + config.linger)
     }
 
     /// Everyone on it with a position.

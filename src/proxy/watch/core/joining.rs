@@ -13,15 +13,19 @@ impl Core {
     pub(super) fn place(&mut self, id: WatcherId, position: i64, now: Instant) {
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
         watcher.place = Place::Lagging { position };
+        watcher.behind_since.get_or_insert(now);
         let range = watcher.range.clone();
         let Some(stream) = self.streams.get(&watcher.stream) else { return };
-        let class = ClassKey { identity: stream.identity.clone(), prev_kv: watcher.prev_kv };
+        let private = (!self.prefixes.coalesce(&range)).then_some(id);
+        let class = ClassKey { identity: stream.identity.clone(), prev_kv: watcher.prev_kv, private };
         let (feed, covered) = self.shared_feed(&class, &range, position, None);
         if let Some(feed) = feed {
             return self.attach(id, feed, position, now);
         }
         let next = self.header.revision.saturating_add(1);
-        if !covered && position >= next.saturating_sub(self.config.lag_revisions) {
+        // A private one has nobody to catch up with.
+        let is_recent = position >= next.saturating_sub(self.config.lag_revisions);
+        if !covered && (is_recent || private.is_some()) {
             // Not from a revision that is yet to come: others will want what is before it.
             let feed = self.open(class, range, Kind::Shared, position.min(next), now);
             return self.attach(id, feed, position, now);
@@ -91,11 +95,15 @@ impl Core {
         feed.idle_since = None;
         if position > feed.position {
             feed.ahead.insert((position, id));
+            if feed.is_shared() {
+                watcher.behind_since = None;
+            }
             watcher.place = Place::Ahead { feed: feed_id, position };
         } else if position == feed.position {
             seat(watcher, id, feed);
         } else {
             feed.replaying.insert(id);
+            watcher.behind_since.get_or_insert(now);
             watcher.place = Place::Replaying { feed: feed_id, position };
             self.replays.push_back(id);
         }
@@ -135,7 +143,7 @@ impl Core {
         if feed.watchers == 0 {
             feed.idle_since = Some(now);
             let feed_id = feed.id;
-            if feed.is_shared() && !feed.leaving {
+            if feed.remembers() && !feed.leaving {
                 self.arm(feed_id, now);
             } else {
                 self.close(feed_id, now);
@@ -145,7 +153,14 @@ impl Core {
     }
 
     /// A new feed, at `position`.
-    fn open(&mut self, class: ClassKey, range: Range, kind: Kind, position: i64, now: Instant) -> FeedId {
+    pub(super) fn open(
+        &mut self,
+        class: ClassKey,
+        range: Range,
+        kind: Kind,
+        position: i64,
+        now: Instant,
+    ) -> FeedId {
         let id = FeedId(self.make());
         let mut feed = Feed::new(id, class.clone(), range, kind, position, now);
         let entry = self.classes.entry(class);
@@ -231,6 +246,9 @@ pub(super) fn seat(watcher: &mut Watcher, id: WatcherId, feed: &mut Feed) {
         fragment: watcher.fragment,
         progress_notify: watcher.progress_notify,
     };
+    if feed.is_shared() {
+        watcher.behind_since = None;
+    }
     let seat = feed.groups.join(&watcher.range, watcher.filters, member);
     watcher.place = Place::Live { feed: feed.id, seat };
 }

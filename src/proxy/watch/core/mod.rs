@@ -27,10 +27,12 @@ mod message;
 mod moving;
 mod numbers;
 mod output;
+mod prefixes;
 mod progress;
 mod range;
 mod requests;
 mod ring;
+mod standing;
 mod stream;
 mod timers;
 mod upstream;
@@ -50,18 +52,21 @@ pub use output::{
     Upstream,
 };
 pub use range::Range;
+pub use standing::Standing;
 
 use super::config::Config;
 use feed::{ClassKey, Feed};
 use index::Index;
 use numbers::Counts;
 use output::WatcherId;
+use prefixes::Prefixes;
 use stream::Stream;
 use timers::Timer;
 use watcher::Watcher;
 
 pub struct Core {
     config: Config,
+    prefixes: Prefixes,
     streams: HashMap<StreamId, Stream, Spread>,
     watchers: HashMap<WatcherId, Watcher, Spread>,
     feeds: HashMap<FeedId, Feed, Spread>,
@@ -96,6 +101,7 @@ impl Core {
     pub fn new(config: Config) -> Self {
         let progress_interval = config.progress_interval;
         Self {
+            prefixes: Prefixes::new(&config.prefixes),
             config,
             streams: HashMap::default(),
             watchers: HashMap::default(),
@@ -129,7 +135,8 @@ impl Core {
 
     /// Whether anything is open for this identity.
     pub fn has_feeds(&self, identity: &Identity) -> bool {
-        self.classes.keys().any(|class| class.identity == *identity)
+        let first = ClassKey { identity: identity.clone(), prev_kv: false, private: None };
+        self.classes.range(first..).next().is_some_and(|(class, _)| class.identity == *identity)
     }
 
     /// A client's stream is gone, its response side included. The end of its requests alone is no

@@ -73,6 +73,11 @@ impl Core {
             feed.kind = Kind::Shared;
             feed.ring = Ring::new(feed.position);
             let (class, range) = (feed.class.clone(), feed.range.clone());
+            for (watcher, _) in feed.all_watchers() {
+                if let Some(watcher) = self.watchers.get_mut(&watcher) {
+                    watcher.behind_since = None;
+                }
+            }
             if let Some(class) = self.classes.get_mut(&class) {
                 class.catch_ups.retain(|other| *other != id);
                 class.shared.insert(range, id);
@@ -95,6 +100,7 @@ impl Core {
     /// wants one of them, and is not helped by another feed's ring, has lost something.
     pub(super) fn on_compacted(&mut self, id: FeedId, compact_revision: i64, now: Instant) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
+        feed.opening_since.get_or_insert(now);
         if compact_revision <= feed.position {
             return self.reopen(id);
         }
@@ -124,7 +130,7 @@ impl Core {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.watchers -= 1;
         feed.position = compact_revision;
-        if feed.watchers == 0 {
+        if feed.watchers == 0 && !feed.standing {
             return self.close(id, now);
         }
         for (position, watcher) in super::upstream::take_due(feed) {

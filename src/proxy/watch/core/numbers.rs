@@ -1,7 +1,9 @@
 //! What the core has and has done, for metrics.
 
+use std::time::Instant;
+
 use super::Core;
-use super::watcher::Place;
+use super::watcher::{Place, Watcher};
 
 /// All at one moment. Those of the second half only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,13 +17,19 @@ pub struct Numbers {
     pub catch_ups: usize,
     pub ring_bytes: usize,
     pub queued_bytes: usize,
-    /// Between the highest revision known and the position of the feed that is farthest behind.
+    /// What the watcher that is farthest behind has still to be shown, of those that wait, replay or
+    /// catch up.
     pub lag_revisions: i64,
+    /// Since when the one does so that has done it for longest, or a feed with watchers waits for
+    /// a member.
+    pub behind_since: Option<Instant>,
 
     pub events_in: u64,
     pub events_out: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Delivered beyond what was received for it.
+    pub bytes_saved: u64,
     pub feeds_opened: u64,
     pub catch_ups_opened: u64,
     /// Feeds that went on from their position after their upstream watch was lost.
@@ -42,6 +50,7 @@ pub(super) struct Counts {
     pub events_out: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    pub bytes_saved: u64,
     pub feeds_opened: u64,
     pub catch_ups_opened: u64,
     pub resumes: u64,
@@ -59,6 +68,7 @@ impl Core {
             events_out,
             bytes_in,
             bytes_out,
+            bytes_saved,
             feeds_opened,
             catch_ups_opened,
             resumes,
@@ -67,8 +77,18 @@ impl Core {
             compaction_cancels,
             ends,
         } = self.counts;
-        let lagging = self.watchers.values().filter(|it| matches!(it.place, Place::Lagging { .. })).count();
-        let behind = self.feeds.values().map(|feed| self.header.revision - (feed.position - 1)).max();
+        let mut lagging = 0;
+        let mut lag_revisions = 0;
+        let mut behind_since = None;
+        for watcher in self.watchers.values() {
+            lagging += usize::from(matches!(watcher.place, Place::Lagging { .. }));
+            if watcher.behind_since.is_some() {
+                behind_since = earlier(behind_since, watcher.behind_since);
+                lag_revisions = lag_revisions.max(self.header.revision + 1 - self.position(watcher));
+            }
+        }
+        let waiting = self.feeds.values().filter(|feed| feed.watchers > 0);
+        behind_since = waiting.fold(behind_since, |since, feed| earlier(since, feed.opening_since));
         Numbers {
             streams: self.streams.len(),
             watchers: self.watchers.len(),
@@ -77,11 +97,13 @@ impl Core {
             catch_ups: self.catch_ups,
             ring_bytes: self.ring_bytes,
             queued_bytes: self.streams.values().map(|stream| stream.queued).sum(),
-            lag_revisions: behind.unwrap_or(0).max(0),
+            lag_revisions,
+            behind_since,
             events_in,
             events_out,
             bytes_in,
             bytes_out,
+            bytes_saved,
             feeds_opened,
             catch_ups_opened,
             resumes,
@@ -91,6 +113,24 @@ impl Core {
             ends,
         }
     }
+}
+
+impl Core {
+    /// The first revision that it has not been shown.
+    fn position(&self, watcher: &Watcher) -> i64 {
+        match watcher.place {
+            Place::Ahead { position, .. }
+            | Place::Lagging { position }
+            | Place::Replaying { position, .. } => position,
+            Place::Live { feed, .. } => {
+                self.feeds.get(&feed).map_or(self.header.revision + 1, |feed| feed.position)
+            }
+        }
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
 }
 
 #[cfg(test)]

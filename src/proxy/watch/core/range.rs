@@ -40,6 +40,12 @@ impl Range {
         Ok(Self { start, end })
     }
 
+    /// All keys that begin so.
+    pub(in crate::proxy::watch) fn of_prefix(prefix: &[u8]) -> Self {
+        let start = if prefix.is_empty() { ZERO } else { prefix };
+        Self { start: Bytes::copy_from_slice(start), end: behind(prefix) }
+    }
+
     /// `key` and `range_end` of a `WatchCreateRequest` for it.
     pub fn wire(&self) -> (Bytes, Bytes) {
         let range_end = match &self.end {
@@ -73,6 +79,19 @@ impl End {
             Self::Before(end) => end[..].cmp(key) == Ordering::Greater,
             Self::Never => true,
         }
+    }
+}
+
+/// Behind all keys that begin so: the last byte is raised that can be
+/// (`GetPrefixRangeEnd` of etcd's `client/v3/op.go`).
+fn behind(prefix: &[u8]) -> End {
+    match prefix.iter().rposition(|byte| *byte < u8::MAX) {
+        Some(last) => {
+            let mut end = prefix[..=last].to_vec();
+            end[last] += 1;
+            End::Before(end.into())
+        }
+        None => End::Never,
     }
 }
 
@@ -110,6 +129,18 @@ mod tests {
             assert_eq!(range(key, end).wire(), (Bytes::from(key), Bytes::from(end)));
         }
         assert_eq!(range("", "").wire(), (Bytes::from("\0"), Bytes::new()));
+    }
+
+    #[test]
+    fn a_prefix_is_the_range_that_clients_make_of_it() {
+        for (prefix, key, end) in [
+            (&b"/a/"[..], &b"/a/"[..], &b"/a0"[..]),
+            (b"a\xff", b"a\xff", b"b"),
+            (b"", b"", b"\0"),
+            (b"\xff", b"\xff", b"\0"),
+        ] {
+            assert_eq!(Range::of_prefix(prefix), Range::try_new(key, end).unwrap());
+        }
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Core {
             fragment: create.fragment,
             progress_notify: create.progress_notify,
             progress_min: if from_now { revision } else { create.start_revision },
+            behind_since: None,
             quiet: true,
             place: Place::Lagging { position },
         };

@@ -41,11 +41,12 @@ impl Core {
     /// The upstream watch is gone with its stream, or never came to be. It is to be opened again,
     /// elsewhere if need be.
     pub fn handle_lost(&mut self, upstream: Upstream, now: Instant) {
-        let Some(feed) = self.feeds.get(&upstream.feed) else { return };
+        let Some(feed) = self.feeds.get_mut(&upstream.feed) else { return };
         if feed.attempt != upstream.attempt {
             return;
         }
-        if feed.watchers == 0 {
+        feed.opening_since.get_or_insert(now);
+        if feed.watchers == 0 && !feed.standing {
             return self.close(upstream.feed, now);
         }
         self.counts.resumes += u64::from(feed.proven);
@@ -55,6 +56,7 @@ impl Core {
     fn on_created(&mut self, id: FeedId, now: Instant) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.link = Link::Created;
+        feed.opening_since = None;
         feed.proven = true;
         // The first request comes after a pause: before it a member has hardly caught up.
         feed.requested_at = (!feed.is_shared()).then_some(now);
@@ -79,7 +81,9 @@ impl Core {
     fn on_events(&mut self, id: FeedId, response: Response, now: Instant) {
         let Response { fragment, batch, .. } = response;
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        self.counts.events_in += batch.events().len() as u64;
+        let events = batch.events().len() as u64;
+        feed.events_in += events;
+        self.counts.events_in += events;
         self.counts.bytes_in += batch.events().iter().map(|event| event.len() as u64).sum::<u64>();
         let mut whole = feed.assembly.add(batch, fragment);
         if !whole.is_in_order() {

@@ -1,5 +1,7 @@
 //! One watcher of a client, and where it stands.
 
+use std::time::Instant;
+
 use super::message::Filters;
 use super::output::{FeedId, StreamId};
 use super::range::Range;
@@ -15,6 +17,8 @@ pub(super) struct Watcher {
     pub progress_notify: bool,
     /// Progress below this would be behind what its client was told, or before its start.
     pub progress_min: i64,
+    /// Since when it has not been shown what others may have been: while it waits, replays or catches up.
+    pub behind_since: Option<Instant>,
     /// No events since the last tick.
     pub quiet: bool,
     pub place: Place,

@@ -63,23 +63,29 @@ async fn permission(proxy: &Proxy, caller: &Caller, probe: &Probe) -> Permission
     match error(&answer) {
         None => Permission::Granted,
         Some((Code::OutOfRange, text)) if text == ETCD_FUTURE_REVISION => Permission::Granted,
-        Some((
-            code @ (Code::FailedPrecondition
-            | Code::InvalidArgument
-            | Code::PermissionDenied
-            | Code::Unauthenticated),
-            text,
-        )) => Permission::Denied(reason(code, &text)),
+        Some((code, text)) if is_refusal(code) => Permission::Denied(reason(code, &text)),
         Some(_) => Permission::Unknown,
     }
 }
 
-/// The header of a read of one key.
+/// Why there is no header, as far as anybody said it.
+pub(super) enum Unread {
+    Failed(String),
+    /// The caller may not read.
+    Refused(String),
+}
+
 async fn revision(proxy: &Arc<Proxy>, caller: &Caller, key: &Bytes) -> Result<Header, String> {
+    let header = header(proxy, caller, key).await;
+    header.map_err(|(Unread::Failed(reason) | Unread::Refused(reason))| reason)
+}
+
+/// The header of a read of one key.
+pub(super) async fn header(proxy: &Arc<Proxy>, caller: &Caller, key: &Bytes) -> Result<Header, Unread> {
     let request =
         RangeRequest { key: key.clone(), keys_only: true, serializable: true, ..Default::default() };
     let answered = proxy.answer(call(caller, &request), Instant::now()).await;
-    let answered = answered.map_err(|_| String::new())?;
+    let answered = answered.map_err(|_| Unread::Failed(String::new()))?;
     match (answered.header, error(&answered.answer)) {
         (Some(header), None) => {
             // What a client is about to be told.
@@ -87,8 +93,9 @@ async fn revision(proxy: &Arc<Proxy>, caller: &Caller, key: &Bytes) -> Result<He
             let peek::Header { cluster_id, member_id, revision, raft_term } = header;
             Ok(Header { cluster_id, member_id, revision, raft_term })
         }
-        (_, Some((code, text))) => Err(reason(code, &text)),
-        (None, None) => Err(String::new()),
+        (_, Some((code, text))) if is_refusal(code) => Err(Unread::Refused(reason(code, &text))),
+        (_, Some((code, text))) => Err(Unread::Failed(reason(code, &text))),
+        (None, None) => Err(Unread::Failed(String::new())),
     }
 }
 
@@ -110,6 +117,7 @@ fn call(caller: &Caller, request: &RangeRequest) -> Call {
         wire: Wire::H2,
         head: caller.head(RANGE),
         deadline: None,
+        coalesces: true,
         body: Body::Full(framed(request)),
     }
 }
@@ -117,6 +125,13 @@ fn call(caller: &Caller, request: &RangeRequest) -> Call {
 fn error(answer: &Answer) -> Option<(Code, String)> {
     let (code, message) = retry::error_of(answer)?;
     Some((code, percent_decode(message.map_or(b"", |message| message.as_bytes()))))
+}
+
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::FailedPrecondition | Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated
+    )
 }
 
 /// As the Go library of etcd prints a status.

@@ -14,6 +14,7 @@ mod client;
 mod objection;
 mod pipe;
 mod pipes;
+mod standing;
 mod state;
 mod tick;
 
@@ -21,6 +22,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
 pub(in crate::proxy) use client::Watches;
+pub(super) use standing::run as stand;
 pub(super) use state::Shared;
 pub(super) use tick::run as tick;
 

@@ -19,6 +19,7 @@ pub(super) async fn objection(proxy: &Proxy, caller: &Caller, bytes: Bytes) -> S
         wire: Wire::H2,
         head: caller.head(WATCH),
         deadline: None,
+        coalesces: false,
         body: Body::Full(bytes),
     };
     match tokio::time::timeout(PATIENCE, proxy.answer_as_is(call)).await {

@@ -68,6 +68,7 @@ async fn stream(proxy: &Arc<Proxy>, shared: &Arc<Shared>, pipe: PipeId, caller: 
         wire: Wire::H2,
         head: caller.head(WATCH),
         deadline: None,
+        coalesces: true,
         body: Body::stream(Requests { shared: shared.clone(), pipe }),
     };
     let answer = match proxy.answer(call, Instant::now()).await {

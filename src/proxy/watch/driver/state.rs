@@ -91,6 +91,15 @@ impl Shared {
         }
     }
 
+    /// For a feed that stands: its caller has no stream.
+    pub(super) fn stand(self: &Arc<Self>, caller: &Caller, tell: impl FnOnce(&mut Core, Instant)) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.callers.entry(Identity(caller.bytes())).or_insert_with(|| (caller.clone(), 0));
+        tell(&mut state.core, now);
+        self.do_outputs(&mut state, now);
+    }
+
     /// What the core is told goes through here, so that everybody hears what follows from it.
     pub fn with<T>(self: &Arc<Self>, tell: impl FnOnce(&mut Core, Instant) -> T) -> T {
         let mut state = self.lock();
@@ -192,7 +201,7 @@ impl Shared {
         let mut state = self.lock();
         let numbers = state.core.numbers();
         let before = std::mem::replace(&mut state.shown, numbers);
-        self.metrics.on_numbers(&before, &numbers);
+        self.metrics.on_numbers(&before, &numbers, Instant::now());
     }
 
     fn do_outputs(self: &Arc<Self>, state: &mut State, now: Instant) {

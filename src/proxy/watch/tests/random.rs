@@ -5,7 +5,8 @@ use super::client::Verdict;
 use super::cluster::Change;
 use super::world::{MS, World};
 use crate::proxy::watch::Config;
-use crate::proxy::watch::core::{Create, Filters, StreamId};
+use crate::proxy::watch::config::Prefix;
+use crate::proxy::watch::core::{Create, Filters, Identity, StreamId};
 
 /// Tells how to reproduce a failure: with `ETCDLET_SEED`.
 struct Seed(u64);
@@ -43,6 +44,7 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
 
 fn config(random: &mut fastrand::Rng) -> Config {
     let mut one_of = |sizes: &[usize]| sizes[random.usize(..sizes.len())];
+    let private = Prefix { coalesce: false, ..Prefix::of(b"b") };
     Config {
         ring_bytes: one_of(&[0, 600, 3000, 1 << 20]),
         stream_bytes: one_of(&[100, 500, 1 << 20, 1 << 20]),
@@ -51,6 +53,7 @@ fn config(random: &mut fastrand::Rng) -> Config {
         replay_events: one_of(&[1, 10, 1000]),
         lag_revisions: one_of(&[0, 2, 1000]) as i64,
         catch_ups: one_of(&[1, 3, 100]),
+        prefixes: if one_of(&[0, 0, 1]) > 0 { vec![private] } else { Vec::new() },
         ..Config::default()
     }
 }
@@ -96,6 +99,9 @@ fn history(seed: u64) -> [u64; 8] {
         world.close_stream(stream);
     }
     world.pass(20_000 * MS);
+    // Only those that stand are left.
+    world.core.handle_identity_expired(&Identity("anna".into()), world.now);
+    world.poll();
     let empty = world.core.numbers();
     assert_eq!((empty.feeds, empty.watchers, empty.streams, empty.ring_bytes), (0, 0, 0, 0));
     assert!(world.wanted.is_empty() && world.cluster.watches.is_empty());
@@ -182,7 +188,11 @@ fn rare(
     random: &mut fastrand::Rng,
     stream: impl Fn(&World, &mut fastrand::Rng) -> Option<StreamId>,
 ) {
-    match random.u8(..6) {
+    match random.u8(..8) {
+        6.. => {
+            let prefix = ["", "a", "c"][random.usize(..3)];
+            world.stand(prefix, random.u8(..5) == 0);
+        }
         0..4 => {
             let (from, to) = (world.cluster.store.compacted.max(1), world.cluster.store.revision());
             // A member that has not applied it yet compacts when it has.
@@ -193,7 +203,7 @@ fn rare(
                 world.close_stream(stream);
             }
         }
-        _ => {
+        5 => {
             if let Some(stream) = stream(world, random) {
                 let identity = world.identities[&stream].clone();
                 world.core.handle_identity_expired(&identity, world.now);

@@ -13,6 +13,8 @@ use crate::proxy::watch::core::{
 
 pub(super) struct World {
     pub core: Core,
+    /// Whose watches share nothing.
+    private: Vec<Range>,
     pub cluster: Cluster,
     pub now: Instant,
     pub random: fastrand::Rng,
@@ -37,7 +39,9 @@ pub(super) const MS: Duration = Duration::from_millis(1);
 
 impl World {
     pub fn new(config: Config, seed: u64) -> Self {
+        let private = config.prefixes.iter().filter(|it| !it.coalesce).map(|it| Range::of_prefix(&it.prefix));
         Self {
+            private: private.collect(),
             core: Core::new(config),
             cluster: Cluster::new(3),
             now: Instant::now(),
@@ -251,7 +255,8 @@ impl World {
 
     /// Two feeds of which one could serve the watchers of the other.
     pub fn nests(&self) -> Option<(&Range, &Range)> {
-        let wanted: Vec<_> = self.wanted.values().collect();
+        let is_private = |range: &Range| self.private.iter().any(|private| private.contains(range));
+        let wanted: Vec<_> = self.wanted.values().filter(|it| !is_private(&it.2)).collect();
         for (at, one) in wanted.iter().enumerate() {
             for other in &wanted[at + 1..] {
                 if (&one.0, one.1) == (&other.0, other.1)
