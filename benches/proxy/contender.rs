@@ -1,4 +1,5 @@
 use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -27,6 +28,8 @@ pub(crate) struct Running {
     /// A client uses them in turn.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) process: Option<Process>,
+    /// Where etcdlet serves its metrics.
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 impl Contender {
@@ -47,13 +50,14 @@ impl Contender {
         etcd: &[SocketAddr],
         scratch: &Path,
     ) -> Result<Running, Error> {
-        let address = free_address()?;
-        let Some(command) = self.command(programs, etcd, address, scratch)? else {
-            return Ok(Running { contender: self, addresses: etcd.to_vec(), process: None });
+        let (address, admin) = (free_address()?, free_address()?);
+        let Some(command) = self.command(programs, etcd, address, admin, scratch)? else {
+            return Ok(Running { contender: self, addresses: etcd.to_vec(), process: None, admin: None });
         };
         let mut process = Process::spawn(self.name(), command, scratch)?;
         process.until_ready(address).await?;
-        Ok(Running { contender: self, addresses: vec![address], process: Some(process) })
+        let admin = (self == Self::Etcdlet).then_some(admin);
+        Ok(Running { contender: self, addresses: vec![address], process: Some(process), admin })
     }
 
     fn command(
@@ -61,16 +65,20 @@ impl Contender {
         programs: &Programs,
         etcd: &[SocketAddr],
         listen: SocketAddr,
+        admin: SocketAddr,
         scratch: &Path,
     ) -> Result<Option<Command>, Error> {
         let endpoints = etcd.iter().map(|member| format!("http://{member}")).collect::<Vec<_>>().join(",");
         let command = match self {
             Self::Direct => return Ok(None),
             Self::Etcdlet => {
+                let config = scratch.join("etcdlet.yaml");
+                fs::write(&config, ETCDLET_CONFIG)?;
                 let mut command = Command::new(&programs.etcdlet);
-                command.args(["run", "--listen-client-urls", &format!("http://{listen}")]);
+                command.arg("run").arg("--config").arg(config);
+                command.args(["--listen-client-urls", &format!("http://{listen}")]);
                 command.args(["--endpoints", &endpoints]);
-                command.args(["--admin-url", &format!("http://{}", free_address()?)]);
+                command.args(["--admin-url", &format!("http://{admin}")]);
                 command
             }
             Self::GrpcProxy => {
@@ -93,3 +101,6 @@ impl fmt::Display for Contender {
         formatter.write_str(self.name())
     }
 }
+
+/// Both hubs are on, whatever the defaults.
+const ETCDLET_CONFIG: &str = "watch: {coalesce: true}\nlease: {coalesce: true}\n";

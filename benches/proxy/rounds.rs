@@ -7,22 +7,21 @@ use tempfile::TempDir;
 use crate::contender::{Contender, Running};
 use crate::error::Error;
 use crate::etcd::Etcd;
+use crate::hubs::{self, Ground};
 use crate::load::{Plan, Pool, Tally};
 use crate::memory;
+use crate::meter::{Meter, Used};
 use crate::options::Options;
 use crate::programs::Programs;
 use crate::report::say;
 use crate::results::{Metric, Results};
-use crate::usage::CpuMark;
 use crate::workload::Workload;
 
 /// What one contender did in one round.
 #[derive(Debug, Default)]
 struct Turn {
     tally: Tally,
-    /// None for direct.
-    proxy_cpu: Option<Duration>,
-    etcd_cpu: Duration,
+    used: Used,
 }
 
 /// Starts everything, runs every selected workload, and stops everything.
@@ -54,8 +53,9 @@ async fn run_with(
     results: &mut Results,
 ) -> Result<(), Error> {
     let mut field = Vec::new();
+    let of_calls = |workload: &&Workload| workload.plan(options).is_some();
     for contender in options.contenders() {
-        if workloads.iter().any(|workload| workload.compares(contender)) {
+        if workloads.iter().filter(of_calls).any(|workload| workload.compares(contender)) {
             field.push(contender.start(programs, &etcd.addresses(), scratch).await?);
         }
     }
@@ -73,6 +73,10 @@ async fn run_with(
     drop(field);
     if workloads.contains(&Workload::Memory) {
         memory::run(options, programs, etcd, scratch, results).await?;
+    }
+    let ground = Ground { options, programs, etcd, scratch };
+    for &workload in workloads {
+        hubs::run(workload, &ground, results).await?;
     }
     Ok(())
 }
@@ -111,28 +115,19 @@ async fn round_of(
 async fn turn_of(plan: &Plan, running: &Running, etcd: &Etcd) -> Result<Turn, Error> {
     let pool = Pool::open(&running.addresses, plan).await?;
     let warm_up = pool.run((plan.calls / WARM_UP_PART).max(1)).await;
-    let proxy = running.process.as_ref();
-    let proxy_before = proxy.map(CpuMark::read).transpose()?;
-    let etcd_before = etcd.cpu()?;
+    let meter = Meter::start(running, etcd)?;
     let mut tally = pool.run(plan.calls).await;
-    // The last replies have arrived, but their senders may still be busy with them.
-    tokio::time::sleep(SETTLE).await;
-    let etcd_cpu = CpuMark::since_all(&etcd.cpu()?, &etcd_before);
-    let proxy_after = proxy.map(CpuMark::read).transpose()?;
+    let used = meter.stop().await?;
     tally.take_failures(warm_up);
-    Ok(Turn {
-        tally,
-        proxy_cpu: proxy_before.zip(proxy_after).map(|(before, after)| after.since(&before)),
-        etcd_cpu,
-    })
+    Ok(Turn { tally, used })
 }
 
 impl Turn {
     fn absorb(&mut self, other: Self) {
-        let Self { tally, proxy_cpu, etcd_cpu } = other;
+        let Self { tally, used: Used { proxy, etcd } } = other;
         self.tally.absorb(tally);
-        self.proxy_cpu = self.proxy_cpu.or(Some(Duration::ZERO)).zip(proxy_cpu).map(|(a, b)| a + b);
-        self.etcd_cpu += etcd_cpu;
+        self.used.proxy = self.used.proxy.or(Some(Duration::ZERO)).zip(proxy).map(|(a, b)| a + b);
+        self.used.etcd += etcd;
     }
 }
 
@@ -141,10 +136,10 @@ fn record(results: &mut Results, workload: Workload, mut turns: BTreeMap<Contend
     for (contender, mut turn) in turns {
         let mut add = |metric, figure| results.add(workload, metric, contender, figure);
         let per_call = |cpu: Duration| cpu.as_secs_f64() * 1e6 / turn.tally.calls as f64;
-        if let Some(cpu) = turn.proxy_cpu {
+        if let Some(cpu) = turn.used.proxy {
             add(Metric::ProxyCpuUs, per_call(cpu));
         }
-        add(Metric::EtcdCpuUs, per_call(turn.etcd_cpu));
+        add(Metric::EtcdCpuUs, per_call(turn.used.etcd));
         let p50 = turn.tally.percentile_us(0.5);
         add(Metric::P50Us, p50);
         add(Metric::P99Us, turn.tally.percentile_us(0.99));
@@ -162,5 +157,4 @@ fn record(results: &mut Results, workload: Workload, mut turns: BTreeMap<Contend
 
 /// One in so many calls is made again beforehand: pools fill, allocators grow, windows open.
 const WARM_UP_PART: u64 = 10;
-const SETTLE: Duration = Duration::from_millis(20);
 const TURN_TIMEOUT: Duration = Duration::from_secs(120);

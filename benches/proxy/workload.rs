@@ -15,6 +15,10 @@ pub(crate) enum Workload {
     PutSerial,
     Range,
     Memory,
+    Watch,
+    WatchNested,
+    WatchMany,
+    KeepAlive,
     ClusterGet,
     ClusterPut,
     ClusterGetSerial,
@@ -30,6 +34,10 @@ impl Workload {
             Self::PutSerial => "put-serial",
             Self::Range => "range",
             Self::Memory => "memory",
+            Self::Watch => "watch",
+            Self::WatchNested => "watch-nested",
+            Self::WatchMany => "watch-many",
+            Self::KeepAlive => "keep-alive",
             Self::ClusterGet => "cluster-get",
             Self::ClusterPut => "cluster-put",
             Self::ClusterGetSerial => "cluster-get-serial",
@@ -47,6 +55,14 @@ impl Workload {
                 "linearizable range of 1,000 keys with 256 B values, 8 in flight over 8 connections"
             }
             Self::Memory => "memory at rest and with 1,000 connections of one watch each",
+            Self::Watch => {
+                "200 watches of one prefix, a stream each, over 8 connections; 256 B puts over 8 others to etcd"
+            }
+            Self::WatchNested => {
+                "200 watches, each of a range that contains those before it; otherwise as watch"
+            }
+            Self::WatchMany => "10,000 watches of 100 prefixes, 100 on one stream on each of 100 connections",
+            Self::KeepAlive => "keep-alives of one lease, 100 streams over 10 connections",
             Self::ClusterGet => {
                 "3 members: linearizable get of a 256 B value, 32 in flight over 8 connections"
             }
@@ -59,8 +75,8 @@ impl Workload {
     /// Of the cluster that it is meant for.
     pub(crate) fn members(self) -> usize {
         match self {
-            Self::Get | Self::Put | Self::GetSerial | Self::PutSerial | Self::Range | Self::Memory => 1,
             Self::ClusterGet | Self::ClusterPut | Self::ClusterGetSerial | Self::ClusterPutSerial => 3,
+            _ => 1,
         }
     }
 
@@ -83,7 +99,9 @@ impl Workload {
             Self::ClusterPut => (Method::Put, 8, 4, 4_000),
             Self::ClusterGetSerial => (Method::Range, 1, 1, 300),
             Self::ClusterPutSerial => (Method::Put, 1, 1, 300),
-            Self::Memory => return None,
+            Self::Memory | Self::Watch | Self::WatchNested | Self::WatchMany | Self::KeepAlive => {
+                return None;
+            }
         };
         let value = value();
         let (bodies, reply_bytes_min) = match self {
@@ -97,7 +115,9 @@ impl Workload {
                 1,
             ),
             Self::Range => (vec![wire::range(b"bench/range/", b"bench/range0")], RANGE_KEYS * VALUE_BYTES),
-            Self::Memory => return None,
+            Self::Memory | Self::Watch | Self::WatchNested | Self::WatchMany | Self::KeepAlive => {
+                return None;
+            }
         };
         Some(Plan {
             method,
@@ -120,7 +140,7 @@ impl Workload {
             | Self::ClusterPut
             | Self::ClusterGetSerial
             | Self::ClusterPutSerial => 4,
-            Self::Get | Self::Put | Self::Range | Self::Memory => 1,
+            _ => 1,
         }
     }
 
@@ -143,7 +163,8 @@ pub(crate) fn preload() -> Vec<Bytes> {
     puts
 }
 
-fn value() -> Vec<u8> {
+/// What every put writes.
+pub(crate) fn value() -> Vec<u8> {
     (0..VALUE_BYTES).map(|index| b'a' + (index % 26) as u8).collect()
 }
 

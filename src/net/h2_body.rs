@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
@@ -105,6 +105,12 @@ fn poll_room(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Resul
     if stream.capacity() > 0 {
         return Poll::Ready(Ok(()));
     }
+    // What is granted at once would wake the waker that waits for a reset, which is that of the very
+    // task that asks: it would be polled again for nothing, and whoever polls it with others would
+    // take it for one that yields.
+    if let Poll::Ready(_reset) = stream.poll_reset(&mut Context::from_waker(Waker::noop())) {
+        return Poll::Ready(Err(Stopped::Peer));
+    }
     stream.reserve_capacity(1);
     while stream.capacity() == 0 {
         match stream.poll_capacity(cx) {
@@ -132,6 +138,11 @@ pub fn is_refused(error: &h2::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use super::*;
     use http::{Request, Response};
 
@@ -180,6 +191,61 @@ mod tests {
             // Nothing is released: all of it must fit the window that there is.
             received += answer.data().await.unwrap().unwrap().len();
         }
+    }
+
+    /// A body that has one frame after it had none.
+    struct Late(u8);
+
+    impl HttpBody for Late {
+        type Data = Bytes;
+        type Error = Broken;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+            self.0 += 1;
+            if self.0 == 2 {
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"late")))))
+            } else {
+                Poll::Pending
+            }
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_finds_room_does_not_wake_the_task_that_sends_it() {
+        let (client, server) = tokio::io::duplex(1 << 20);
+        let (handshake, client) = tokio::join!(h2::server::handshake(server), h2::client::handshake(client));
+        let (mut sender, client) = client.unwrap();
+        tokio::spawn(client);
+        let mut connection = handshake.unwrap();
+        let request = Request::get("http://h/late").body(()).unwrap();
+        let answer = sender.send_request(request, true).unwrap();
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        let mut body = Body::stream(Late(0));
+        let mut sending = pin!(transmit(&mut body, &mut stream));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        for _ in 0..2 {
+            assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        // It still hears of a reset.
+        drop(answer);
+        let connection = tokio::spawn(async move { while connection.accept().await.is_some() {} });
+        assert!(matches!(sending.await, Err(Stopped::Peer)));
+        connection.abort();
     }
 
     /// Of a connection, where nobody says otherwise.

@@ -11,10 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::responses::Wrong;
 use super::wire::PREFIX_BYTES;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Method {
+    LeaseGrant,
+    LeaseKeepAlive,
     Put,
     Range,
     Watch,
@@ -25,6 +28,12 @@ pub(crate) enum Method {
 pub(crate) enum CallError {
     #[error("connection refused or lost: {0}")]
     Connect(#[from] io::Error),
+
+    #[error("a stream ended that should not have")]
+    Ended,
+
+    #[error("a stream was shown {seen} events, not {events}")]
+    Events { seen: u64, events: u64 },
 
     #[error("HTTP status {0}")]
     Http(u16),
@@ -37,6 +46,9 @@ pub(crate) enum CallError {
 
     #[error("HTTP/2: {0}")]
     Transport(#[from] h2::Error),
+
+    #[error(transparent)]
+    Watch(#[from] Wrong),
 }
 
 /// An HTTP/2 connection, closed when dropped.
@@ -73,6 +85,8 @@ impl Connection {
 
     pub(crate) fn caller(&self, method: Method) -> Caller {
         let path = match method {
+            Method::LeaseGrant => "/etcdserverpb.Lease/LeaseGrant",
+            Method::LeaseKeepAlive => "/etcdserverpb.Lease/LeaseKeepAlive",
             Method::Put => "/etcdserverpb.KV/Put",
             Method::Range => "/etcdserverpb.KV/Range",
             Method::Watch => "/etcdserverpb.Watch/Watch",
@@ -140,7 +154,7 @@ pub(super) fn accepted(response: Response<RecvStream>) -> Result<RecvStream, Cal
     Ok(response.into_body())
 }
 
-fn check_status(headers: &HeaderMap) -> Result<(), CallError> {
+pub(super) fn check_status(headers: &HeaderMap) -> Result<(), CallError> {
     let text = |name| {
         let value = headers.get(name).map(|value| value.as_bytes());
         String::from_utf8_lossy(value.unwrap_or(b"missing")).into_owned()

@@ -1,15 +1,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::client::{CallError, Caller, Connection, Method};
-use crate::contender::Contender;
-use crate::error::Error;
-use crate::workload::Workload;
+use super::client::{Caller, Connection, Method};
+use super::tally::Tally;
 
 /// Callers that each send their next call when the last is answered.
 #[derive(Clone, Debug)]
@@ -34,16 +32,6 @@ pub(crate) struct Pool {
     callers: Vec<Vec<Caller>>,
     bodies: Arc<[Bytes]>,
     reply_bytes_min: usize,
-}
-
-/// What became of the calls.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) calls: u64,
-    pub(crate) elapsed: Duration,
-    latencies: Vec<Duration>,
-    failed: u64,
-    first_failure: Option<CallError>,
 }
 
 impl Pool {
@@ -86,46 +74,6 @@ impl Pool {
     }
 }
 
-impl Tally {
-    /// Adds another turn of the same contender, or the share of another caller.
-    pub(crate) fn absorb(&mut self, other: Self) {
-        let Self { calls, elapsed, latencies, failed, first_failure } = other;
-        self.calls += calls;
-        self.elapsed += elapsed;
-        self.latencies.extend(latencies);
-        self.failed += failed;
-        self.first_failure = self.first_failure.take().or(first_failure);
-    }
-
-    /// Adds the failures of a warm-up, and only those.
-    pub(crate) fn take_failures(&mut self, warm_up: Self) {
-        self.failed += warm_up.failed;
-        self.first_failure = self.first_failure.take().or(warm_up.first_failure);
-    }
-
-    /// A failed call is no slow call: nothing is reported of a run that has one.
-    pub(crate) fn into_valid(self, workload: Workload, contender: Contender) -> Result<Self, Error> {
-        match self.first_failure {
-            None => Ok(self),
-            Some(first) => {
-                Err(Error::Invalid { workload, contender, failed: self.failed, calls: self.calls, first })
-            }
-        }
-    }
-
-    pub(crate) fn calls_per_second(&self) -> f64 {
-        self.calls as f64 / self.elapsed.as_secs_f64()
-    }
-
-    /// In microseconds; `part` lies between 0 and 1.
-    pub(crate) fn percentile_us(&mut self, part: f64) -> f64 {
-        let last = self.latencies.len() - 1;
-        let index = (last as f64 * part).round() as usize;
-        let (_, latency, _) = self.latencies.select_nth_unstable(index);
-        latency.as_secs_f64() * 1e6
-    }
-}
-
 /// Numbers are claimed from `next`, so that a slow connection makes fewer calls instead of a long tail.
 async fn call_until(
     mut slot: Vec<Caller>,
@@ -144,11 +92,6 @@ async fn call_until(
         let turn = number as usize % slot.len();
         let start = Instant::now();
         let outcome = slot[turn].unary(body, reply_bytes_min).await;
-        tally.calls += 1;
-        tally.latencies.push(start.elapsed());
-        if let Err(error) = outcome {
-            tally.failed += 1;
-            tally.first_failure.get_or_insert(error);
-        }
+        tally.add(start.elapsed(), outcome);
     }
 }

@@ -53,7 +53,7 @@ impl Watch {
     async fn open(address: SocketAddr, key: &[u8]) -> Result<Self, CallError> {
         let connection = Connection::open(address).await?;
         let mut caller = connection.caller(Method::Watch);
-        let (response, requests) = caller.send(wire::watch_create(key), false).await?;
+        let (response, requests) = caller.send(wire::watch_create(key, b""), false).await?;
         let mut replies = accepted(response.await?)?;
         let mut body = BytesMut::new();
         loop {

@@ -18,10 +18,27 @@ pub(crate) fn put(key: &[u8], value: &[u8]) -> Bytes {
     frame(&message)
 }
 
-/// A `WatchRequest` that creates a watch of one key from now on.
-pub(crate) fn watch_create(key: &[u8]) -> Bytes {
+/// A `LeaseGrantRequest` for a lease with this id.
+pub(crate) fn lease_grant(id: u64, ttl_secs: u64) -> Bytes {
+    let mut message = BytesMut::new();
+    put_number(&mut message, 1, ttl_secs);
+    put_number(&mut message, 2, id);
+    frame(&message)
+}
+
+/// A `LeaseKeepAliveRequest`.
+pub(crate) fn lease_keep_alive(id: u64) -> Bytes {
+    let mut message = BytesMut::new();
+    put_number(&mut message, 1, id);
+    frame(&message)
+}
+
+/// A `WatchRequest` that creates a watch from now on, of one key or of `[key, range_end)` when that is
+/// not empty.
+pub(crate) fn watch_create(key: &[u8], range_end: &[u8]) -> Bytes {
     let mut create = BytesMut::new();
     put_bytes(&mut create, 1, key);
+    put_bytes(&mut create, 2, range_end);
     let mut message = BytesMut::new();
     put_bytes(&mut message, 1, &create);
     frame(&message)
@@ -42,7 +59,12 @@ pub(crate) fn says_created(message: &[u8]) -> bool {
     is_set(message, 3) && !is_set(message, 4)
 }
 
-/// Whether a bool field of a message without 32-bit and 64-bit fields is true.
+/// Whether a `LeaseKeepAliveResponse` says that the lease lives.
+pub(crate) fn says_alive(message: &[u8]) -> bool {
+    is_set(message, 3)
+}
+
+/// Whether a field of a message without 32-bit and 64-bit fields is there and not 0.
 fn is_set(mut message: &[u8], wanted: u64) -> bool {
     while let Some(tag) = take_varint(&mut message) {
         let Some(value) = take_varint(&mut message) else {
@@ -74,16 +96,24 @@ fn put_bytes(message: &mut BytesMut, field: u8, value: &[u8]) {
         return;
     }
     message.put_u8(field << 3 | 2);
-    let mut length = value.len();
-    while length >= 0x80 {
-        message.put_u8((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    message.put_u8(length as u8);
+    put_varint(message, value.len() as u64);
     message.put_slice(value);
 }
 
-fn take_varint(message: &mut &[u8]) -> Option<u64> {
+fn put_number(message: &mut BytesMut, field: u8, value: u64) {
+    message.put_u8(field << 3);
+    put_varint(message, value);
+}
+
+fn put_varint(message: &mut BytesMut, mut value: u64) {
+    while value >= 0x80 {
+        message.put_u8((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    message.put_u8(value as u8);
+}
+
+pub(super) fn take_varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = message.split_first()?;

@@ -111,6 +111,25 @@ fn bars(workload: Workload, results: &Results) -> Vec<Bar> {
         Workload::ClusterGetSerial | Workload::ClusterPutSerial => contenders
             .map(|contender| bar(Metric::P50Us, contender, contender.to_string(), String::new()))
             .collect(),
+        Workload::Watch | Workload::WatchNested => contenders
+            .map(|contender| {
+                let note = format!("{} events/s", median(Metric::EventsPerSecond, contender, short));
+                bar(Metric::ProxyCpuEventUs, contender, contender.to_string(), note)
+            })
+            .collect(),
+        Workload::WatchMany => contenders
+            .map(|contender| {
+                let upstream = median(Metric::UpstreamWatches, contender, short);
+                let note = format!("{upstream} watches at the member");
+                bar(Metric::WatchesResidentMib, contender, contender.to_string(), note)
+            })
+            .collect(),
+        Workload::KeepAlive => contenders
+            .map(|contender| {
+                let note = format!("{} a second", median(Metric::CallsPerSecond, contender, short));
+                bar(Metric::ProxyCpuUs, contender, contender.to_string(), note)
+            })
+            .collect(),
         Workload::Memory => contenders
             .filter(|contender| *contender != Contender::Direct)
             .flat_map(|contender| {
@@ -136,7 +155,9 @@ fn subject(workload: Workload) -> &'static str {
         | Workload::ClusterPut
         | Workload::ClusterGetSerial
         | Workload::ClusterPutSerial => "median latency, µs (less is better)",
-        Workload::Memory => "resident memory, MiB (less is better)",
+        Workload::Watch | Workload::WatchNested => "CPU of the proxy per event, µs (less is better)",
+        Workload::KeepAlive => "CPU of the proxy per keep-alive, µs (less is better)",
+        Workload::Memory | Workload::WatchMany => "resident memory, MiB (less is better)",
     }
 }
 
