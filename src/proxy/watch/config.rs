@@ -30,6 +30,8 @@ pub struct Config {
     pub watchers: usize,
     /// How long a feed without watchers stays.
     pub linger: Duration,
+    /// How long a feed stays wider than its watchers need.
+    pub narrow_after: Duration,
     /// Between two progress requests of a feed, when clients wait for them.
     pub progress_pause: Duration,
     /// The same when watchers wait to move to another feed.
@@ -91,6 +93,8 @@ impl Default for Config {
             watchers: 1_000_000,
             // Clients that reconnect come back within seconds.
             linger: Duration::from_secs(10),
+            // Whoever looks at everything looks again.
+            narrow_after: Duration::from_secs(60),
             // kube-apiserver asks every 100 ms.
             progress_pause: Duration::from_millis(50),
             // etcd looks after its own lagging watchers as often.

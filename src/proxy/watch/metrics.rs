@@ -29,6 +29,7 @@ pub struct WatchMetrics {
     catch_ups_opened: IntCounter,
     resumes: IntCounter,
     merges: IntCounter,
+    splits: IntCounter,
     lags: IntCounter,
     compaction_cancels: IntCounter,
     ends: IntCounter,
@@ -73,6 +74,10 @@ impl WatchMetrics {
                 "Watches that were lost with their member and went on at another one.",
             ),
             merges: counter("etcdlet_watch_merges_total", "Watches at members that a wider one took over."),
+            splits: counter(
+                "etcdlet_watch_splits_total",
+                "Watches at members that narrower ones took over, because nobody needed all of it.",
+            ),
             lags: counter(
                 "etcdlet_watch_lags_total",
                 "Times that a watch had to wait because its client did not read.",
@@ -115,6 +120,7 @@ impl WatchMetrics {
             (&self.catch_ups_opened, before.catch_ups_opened, now.catch_ups_opened),
             (&self.resumes, before.resumes, now.resumes),
             (&self.merges, before.merges, now.merges),
+            (&self.splits, before.splits, now.splits),
             (&self.lags, before.lags, now.lags),
             (&self.compaction_cancels, before.compaction_cancels, now.compaction_cancels),
             (&self.ends, before.ends, now.ends),

@@ -82,8 +82,7 @@
 //! From the cluster: [`core::Core::handle_restored`] when it is another one or an older one than
 //! before, or its epoch has changed.
 //!
-//! Deliberately absent: pacing and choice of members (the driver's), and feeds that shrink: a wide
-//! feed stays as wide as it is until its last watcher has gone.
+//! Deliberately absent: pacing and choice of members (the driver's).
 
 pub mod config;
 pub mod core;

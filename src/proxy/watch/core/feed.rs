@@ -37,8 +37,9 @@ pub(super) struct Feed {
     pub isolates: bool,
     /// Stays without watchers.
     pub standing: bool,
-    /// A wider feed takes its watchers as soon as it can.
-    pub leaving: bool,
+    pub fate: Fate,
+    /// Since when nobody may need all of its range.
+    pub slack_since: Option<Instant>,
     /// Of the last response.
     pub header: Header,
     /// Every event below it has come.
@@ -76,6 +77,16 @@ pub(super) enum Kind {
     Shared,
 }
 
+/// Where its watchers are to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// To a wider feed, as soon as that can take them.
+    Merges,
+    /// To narrower ones.
+    Splits,
+    Stays,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Created,
@@ -96,7 +107,8 @@ impl Feed {
             alone: kind != Kind::Shared,
             isolates: false,
             standing: false,
-            leaving: false,
+            fate: Fate::Stays,
+            slack_since: None,
             header: Header::default(),
             position,
             moved_at: now,
@@ -153,14 +165,18 @@ impl Feed {
         self.is_shared() && self.class.private.is_none()
     }
 
+    pub fn is_leaving(&self) -> bool {
+        self.fate != Fate::Stays
+    }
+
     /// Someone waits for it to come further, though it may be far already.
     fn wants_progress(&self) -> bool {
-        self.leaving || !self.is_shared()
+        self.is_leaving() || !self.is_shared()
     }
 
     /// When it may and must ask for progress next; never while it is not open.
     pub fn next_request(&self, config: &Config) -> Option<Instant> {
-        if self.link == Link::Opening || self.watchers == 0 && !self.leaving && !self.standing {
+        if self.link == Link::Opening || self.watchers == 0 && !self.is_leaving() && !self.standing {
             return None;
         }
         let refresh = self.moved_at + config.refresh_interval;
@@ -178,6 +194,13 @@ impl Feed {
     /// When it is closed for want of watchers.
     pub fn expiry(&self, config: &Config) -> Option<Instant> {
         self.idle_since.filter(|_| !self.standing).map(|since| since + config.linger)
+    }
+
+    /// When it is looked whether narrower feeds would do.
+    pub fn narrows_at(&self, config: &Config) -> Option<Instant> {
+        let may =
+            self.is_open() && self.remembers() && !self.is_leaving() && !self.standing && self.watchers > 0;
+        self.slack_since.filter(|_| may).map(|since| since + config.narrow_after)
     }
 
     /// Everyone on it with a position.

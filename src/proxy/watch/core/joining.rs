@@ -67,7 +67,7 @@ impl Core {
             covered = true;
             let feed = &self.feeds[&id];
             if feed.ring.floor() <= position {
-                let rank = (feed.link == Link::Created, !feed.leaving);
+                let rank = (feed.link == Link::Created, !feed.is_leaving());
                 if best.is_none_or(|(best, _)| rank > best) {
                     best = Some((rank, id));
                 }
@@ -138,12 +138,15 @@ impl Core {
         };
         if let Some(watcher) = self.watchers.get_mut(&id) {
             watcher.place = Place::Lagging { position };
+            if watcher.range == feed.range {
+                feed.slack_since = Some(now);
+            }
         }
         feed.watchers -= 1;
         if feed.watchers == 0 {
             feed.idle_since = Some(now);
             let feed_id = feed.id;
-            if feed.remembers() && !feed.leaving {
+            if feed.remembers() && !feed.is_leaving() {
                 self.arm(feed_id, now);
             } else {
                 self.close(feed_id, now);

@@ -4,6 +4,7 @@
 //!   handle_request ──> requests ──> joining: which feed? ──> Authorize, Open, Close
 //!   handle_response ─> upstream ──> delivery: index, groups, ring ──> Deliver
 //!                                   moving: catch-ups and narrow feeds into wider ones
+//!                                   narrowing: a wide feed that nobody needs into narrow ones
 //!   handle_timeout ──> timers ────> progress ──> RequestProgress, Deliver
 //! ```
 //!
@@ -25,6 +26,7 @@ mod index;
 mod joining;
 mod message;
 mod moving;
+mod narrowing;
 mod numbers;
 mod output;
 mod prefixes;

@@ -4,6 +4,7 @@
 //!   catch-up ──(a shared feed around it remembers its position)──────────> that feed
 //!       └──────(nobody is around it, and it has seen what it had to)─────> becomes shared
 //!   narrow feed ──(a wider one is open and remembers its position)───────> the wider one
+//!   wide feed ────(nobody needs all of it: see `narrowing`)──────────────> narrower ones
 //! ```
 //!
 //! A position says the same on both sides: everything below was delivered. So nothing is lost and
@@ -11,7 +12,7 @@
 
 use std::time::Instant;
 
-use super::feed::{Kind, Link};
+use super::feed::{Fate, Feed, Kind, Link};
 use super::output::WatcherId;
 use super::ring::Ring;
 use super::watcher::Place;
@@ -27,7 +28,7 @@ impl Core {
         inside.retain(|narrow| *narrow != id);
         for narrow in &inside {
             if let Some(narrow) = self.feeds.get_mut(narrow) {
-                narrow.leaving = true;
+                narrow.fate = Fate::Merges;
             }
         }
         inside.extend(&class.catch_ups);
@@ -47,10 +48,8 @@ impl Core {
             return self.arm(id, now);
         };
         let floor = self.feeds[&wider].ring.floor();
-        let mut moving = feed.all_watchers();
-        let replaying =
-            feed.replaying.iter().filter_map(|watcher| Some((*watcher, self.replays_at(*watcher)?)));
-        moving.extend(replaying.filter(|(_, position)| *position >= floor));
+        let mut moving = self.everyone(feed);
+        moving.retain(|(_, position)| *position >= floor);
         let stays = moving.len() < feed.watchers;
         self.counts.merges += u64::from(!stays);
         if moving.is_empty() && !stays {
@@ -66,7 +65,7 @@ impl Core {
     /// No feed is around this one.
     fn stay(&mut self, id: FeedId, now: Instant) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        feed.leaving = false;
+        feed.fate = Fate::Stays;
         if let Kind::CatchUp { until } = feed.kind
             && feed.position > until
         {
@@ -89,6 +88,13 @@ impl Core {
         self.arm(id, now);
     }
 
+    /// All watchers of a feed with their positions.
+    pub(super) fn everyone(&self, feed: &Feed) -> Vec<(WatcherId, i64)> {
+        let replaying = feed.replaying.iter();
+        let replaying = replaying.filter_map(|watcher| Some((*watcher, self.replays_at(*watcher)?)));
+        feed.all_watchers().into_iter().chain(replaying).collect()
+    }
+
     fn replays_at(&self, id: WatcherId) -> Option<i64> {
         match self.watchers.get(&id)?.place {
             Place::Replaying { position, .. } => Some(position),
@@ -108,10 +114,8 @@ impl Core {
         // Nobody can be helped by what it remembers: it ends before the gap.
         self.ring_bytes -= feed.ring.bytes();
         feed.ring.restart(compact_revision);
-        let mut watchers = feed.all_watchers();
-        let replaying: Vec<WatcherId> = feed.replaying.iter().copied().collect();
-        watchers
-            .extend(replaying.into_iter().filter_map(|watcher| Some((watcher, self.replays_at(watcher)?))));
+        let Some(feed) = self.feeds.get(&id) else { return };
+        let watchers = self.everyone(feed);
         // So that it is not closed before the last one is looked at.
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.watchers += 1;

@@ -36,6 +36,8 @@ pub struct Numbers {
     pub resumes: u64,
     /// Feeds and catch-ups that another feed took over.
     pub merges: u64,
+    /// Feeds that were given up for narrower ones.
+    pub splits: u64,
     /// Watchers that had to wait for room in their stream.
     pub lags: u64,
     pub compaction_cancels: u64,
@@ -55,6 +57,7 @@ pub(super) struct Counts {
     pub catch_ups_opened: u64,
     pub resumes: u64,
     pub merges: u64,
+    pub splits: u64,
     pub lags: u64,
     pub compaction_cancels: u64,
     pub ends: u64,
@@ -73,6 +76,7 @@ impl Core {
             catch_ups_opened,
             resumes,
             merges,
+            splits,
             lags,
             compaction_cancels,
             ends,
@@ -108,6 +112,7 @@ impl Core {
             catch_ups_opened,
             resumes,
             merges,
+            splits,
             lags,
             compaction_cancels,
             ends,
@@ -142,7 +147,7 @@ impl Core {
         for feed in self.feeds.values() {
             writeln!(
                 text,
-                "{:?} {:?} {:?} {:?} at {} from {} alone {} leaving {} waiting {:?} unanswered {}",
+                "{:?} {:?} {:?} {:?} at {} from {} alone {} fate {:?} waiting {:?} unanswered {}",
                 feed.id,
                 feed.kind,
                 feed.range,
@@ -150,7 +155,7 @@ impl Core {
                 feed.position,
                 feed.ring.floor(),
                 feed.alone,
-                feed.leaving,
+                feed.fate,
                 feed.waiting,
                 feed.unanswered
             )

@@ -41,6 +41,9 @@ impl Core {
         if feed.expiry(&self.config).is_some_and(|expiry| expiry <= now) {
             return self.close(id, now);
         }
+        if feed.narrows_at(&self.config).is_some_and(|due| due <= now) {
+            self.narrow(id, now);
+        }
         self.arm(id, now);
     }
 
@@ -66,7 +69,8 @@ impl Core {
             request = feed.next_request(&self.config);
         }
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        let due = [request, feed.expiry(&self.config)].into_iter().flatten().min();
+        let due = [request, feed.expiry(&self.config), feed.narrows_at(&self.config)];
+        let due = due.into_iter().flatten().min();
         if let Some(due) = due
             && feed.timer.is_none_or(|set| due < set)
         {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::feed::{Feed, Link};
+use super::feed::{Fate, Feed, Link};
 use super::requests::NOBODY;
 use super::watcher::Place;
 use super::{Core, EndReason, FeedId, Response, Upstream};
@@ -60,8 +60,11 @@ impl Core {
         feed.proven = true;
         // The first request comes after a pause: before it a member has hardly caught up.
         feed.requested_at = (!feed.is_shared()).then_some(now);
-        if feed.is_shared() {
+        if feed.fate == Fate::Splits {
+            self.split(id, now);
+        } else if feed.is_shared() {
             self.gather(id, now);
+            self.split_around(id, now);
         }
         self.arm(id, now);
     }
@@ -142,8 +145,10 @@ impl Core {
         if !feed.is_shared() {
             feed.ring.restart(feed.position);
         }
-        if feed.leaving || !feed.is_shared() {
-            self.migrate(id, now);
+        match feed.fate {
+            Fate::Splits => self.split(id, now),
+            Fate::Stays if feed.is_shared() => {}
+            Fate::Merges | Fate::Stays => self.migrate(id, now),
         }
     }
 }

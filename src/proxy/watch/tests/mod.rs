@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod narrowing;
 mod operators;
 mod random;
 mod scenarios;

@@ -28,7 +28,7 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
         }
         Err(_) => 0..12_000,
     };
-    let mut totals = [0; 8];
+    let mut totals = [0; 9];
     for seed in seeds.clone() {
         let _told = Seed(seed);
         let seen = history(seed);
@@ -37,7 +37,9 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
         }
     }
     if seeds.end - seeds.start > 1 {
-        eprintln!("events, progress, compactions, lags, catch-ups, merges, resumes, ends: {totals:?}");
+        eprintln!(
+            "events, progress, compactions, lags, catch-ups, merges, splits, resumes, ends: {totals:?}"
+        );
         assert!(totals.iter().all(|total| *total > 0), "what is tested happens: {totals:?}");
     }
 }
@@ -53,12 +55,13 @@ fn config(random: &mut fastrand::Rng) -> Config {
         replay_events: one_of(&[1, 10, 1000]),
         lag_revisions: one_of(&[0, 2, 1000]) as i64,
         catch_ups: one_of(&[1, 3, 100]),
+        narrow_after: MS * one_of(&[1, 1, 100, 60_000]) as u32,
         prefixes: if one_of(&[0, 0, 1]) > 0 { vec![private] } else { Vec::new() },
         ..Config::default()
     }
 }
 
-fn history(seed: u64) -> [u64; 8] {
+fn history(seed: u64) -> [u64; 9] {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::new(config(&mut random), seed ^ 0x5eed);
     let (mut progress, mut compactions, mut events) = (0, 0, 0);
@@ -112,6 +115,7 @@ fn history(seed: u64) -> [u64; 8] {
         numbers.lags,
         numbers.catch_ups_opened,
         numbers.merges,
+        numbers.splits,
         numbers.resumes,
         world.ends.len() as u64,
     ]
