@@ -116,7 +116,7 @@ impl fmt::Display for Verdict {
 /// write, keeps a copy to send again, and chooses a member.
 const KNOWING_CPU_US: f64 = 4.0;
 
-const LIMITS: [Limit; 22] = [
+const LIMITS: [Limit; 21] = [
     Limit {
         workload: Workload::Get,
         metric: Metric::ProxyCpuUs,
@@ -212,12 +212,6 @@ const LIMITS: [Limit; 22] = [
         metric: Metric::ProxyCpuEventUs,
         bound: Bound::Most(2.0),
         reason: "as for watch, where the ranges have to be told apart",
-    },
-    Limit {
-        workload: Workload::WatchNested,
-        metric: Metric::EtcdCpuAddedUs,
-        bound: Bound::Most(0.3),
-        reason: "the widest range serves all that it contains",
     },
     Limit {
         workload: Workload::WatchMany,
