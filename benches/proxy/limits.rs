@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::contender::Contender;
+use crate::report::short;
 use crate::results::{Metric, Results, Summary};
 use crate::workload::Workload;
 
@@ -15,9 +16,14 @@ pub(crate) struct Limit {
 
 #[derive(Debug)]
 enum Bound {
-    AtMost(f64),
+    /// So many times the figure of another.
+    LeastTimes {
+        factor: f64,
+        contender: Contender,
+    },
+    Most(f64),
     /// So many times the figure of another, and so much more.
-    AtMostTimes {
+    MostTimes {
         factor: f64,
         contender: Contender,
         plus: f64,
@@ -58,16 +64,18 @@ pub(crate) fn hold(verdicts: &[Verdict]) -> bool {
 impl Limit {
     fn outcome(&self, results: &Results) -> Outcome {
         let own = results.rounds(self.workload, self.metric, Contender::Etcdlet);
-        let bounds: Vec<f64> = match self.bound {
-            Bound::AtMost(bound) => vec![bound; own.len()],
-            Bound::AtMostTimes { factor, contender, plus } => results
-                .rounds(self.workload, self.metric, contender)
-                .iter()
-                .map(|figure| figure * factor + plus)
-                .collect(),
+        let times_of = |contender, factor, plus| {
+            let figures = results.rounds(self.workload, self.metric, contender);
+            figures.iter().map(|figure| figure * factor + plus).collect()
         };
+        let bounds: Vec<f64> = match self.bound {
+            Bound::Most(bound) => vec![bound; own.len()],
+            Bound::LeastTimes { factor, contender } => times_of(contender, factor, 0.0),
+            Bound::MostTimes { factor, contender, plus } => times_of(contender, factor, plus),
+        };
+        let sign = if matches!(self.bound, Bound::LeastTimes { .. }) { -1.0 } else { 1.0 };
         // The machine's mood in a round concerns both sides of it.
-        let excess = own.iter().zip(&bounds).map(|(own, bound)| own - bound).collect();
+        let excess = own.iter().zip(&bounds).map(|(own, bound)| (own - bound) * sign).collect();
         let (Some(excess), Some(figure), Some(bound)) =
             (Summary::of(excess), Summary::of(own.to_vec()), Summary::of(bounds))
         else {
@@ -80,18 +88,26 @@ impl Limit {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Limit { workload, metric, bound, reason } = self.limit;
+        let (holds, breaks) = match bound {
+            Bound::LeastTimes { .. } => (">=", "<"),
+            Bound::Most(_) | Bound::MostTimes { .. } => ("<=", ">"),
+        };
+        let figures = |figure, sign, bound| format!("{} {sign} {}", short(figure), short(bound));
         let (word, figures) = match self.outcome {
-            Outcome::Broken { figure, bound } => ("BROKEN", format!("{figure:.1} > {bound:.1}")),
-            Outcome::Held { figure, bound } => ("held", format!("{figure:.1} <= {bound:.1}")),
+            Outcome::Broken { figure, bound } => ("BROKEN", figures(figure, breaks, bound)),
+            Outcome::Held { figure, bound } => ("held", figures(figure, holds, bound)),
             Outcome::Skipped => ("skipped", "not measured".to_owned()),
         };
-        let Limit { workload, metric, bound, reason } = self.limit;
         let bound = match bound {
-            Bound::AtMost(bound) => bound.to_string(),
-            Bound::AtMostTimes { factor, contender, plus: 0.0 } => format!("{factor} x {contender}"),
-            Bound::AtMostTimes { factor, contender, plus } => format!("{factor} x {contender} + {plus}"),
+            Bound::LeastTimes { factor, contender } => format!("at least {factor} x {contender}"),
+            Bound::Most(bound) => format!("at most {bound}"),
+            Bound::MostTimes { factor, contender, plus: 0.0 } => format!("at most {factor} x {contender}"),
+            Bound::MostTimes { factor, contender, plus } => {
+                format!("at most {factor} x {contender} + {plus}")
+            }
         };
-        let subject = format!("{workload}: {} at most {bound}", metric.title());
+        let subject = format!("{workload}: {} {bound}", metric.title());
         write!(formatter, "{word:<8}{subject:<66}{figures:<20}{reason}")
     }
 }
@@ -100,7 +116,7 @@ impl fmt::Display for Verdict {
 /// write, keeps a copy to send again, and chooses a member.
 const KNOWING_CPU_US: f64 = 4.0;
 
-const LIMITS: [Limit; 12] = [
+const LIMITS: [Limit; 21] = [
     Limit {
         workload: Workload::Get,
         metric: Metric::ProxyCpuUs,
@@ -146,13 +162,13 @@ const LIMITS: [Limit; 12] = [
     Limit {
         workload: Workload::Memory,
         metric: Metric::RestResidentMib,
-        bound: Bound::AtMost(20.0),
+        bound: Bound::Most(20.0),
         reason: "it runs on every node, used or not",
     },
     Limit {
         workload: Workload::Memory,
         metric: Metric::WatchesResidentMib,
-        bound: Bound::AtMost(60.0),
+        bound: Bound::Most(60.0),
         reason: "about 40 KiB a connection beyond rest, so that a busy node needs no larger request",
     },
     Limit {
@@ -173,12 +189,66 @@ const LIMITS: [Limit; 12] = [
         bound: cpu_of(1.0, Contender::HaproxyH2),
         reason: "as for cluster-get",
     },
+    Limit {
+        workload: Workload::Watch,
+        metric: Metric::ProxyCpuEventUs,
+        bound: Bound::Most(1.5),
+        reason: "an event for many is received once and written many times, not forwarded many times",
+    },
+    Limit {
+        workload: Workload::Watch,
+        metric: Metric::EtcdCpuAddedUs,
+        bound: Bound::Most(0.3),
+        reason: "etcd must hardly notice how many watch",
+    },
+    Limit {
+        workload: Workload::Watch,
+        metric: Metric::EventsPerSecond,
+        bound: Bound::LeastTimes { factor: 1.5, contender: Contender::Direct },
+        reason: "who watches hears of it sooner than without a proxy",
+    },
+    Limit {
+        workload: Workload::WatchNested,
+        metric: Metric::ProxyCpuEventUs,
+        bound: Bound::Most(2.0),
+        reason: "as for watch, where the ranges have to be told apart",
+    },
+    Limit {
+        workload: Workload::WatchMany,
+        metric: Metric::CreatedSecs,
+        bound: Bound::Most(10.0),
+        reason: "after a restart of the proxy all its clients come at once",
+    },
+    Limit {
+        workload: Workload::WatchMany,
+        metric: Metric::UpstreamWatches,
+        bound: Bound::Most(100.0),
+        reason: "one for each thing that is watched, however many watch it",
+    },
+    Limit {
+        workload: Workload::WatchMany,
+        metric: Metric::WatchesResidentMib,
+        bound: Bound::Most(200.0),
+        reason: "20 KiB a watch at most",
+    },
+    Limit {
+        workload: Workload::KeepAlive,
+        metric: Metric::CallsPerSecond,
+        bound: Bound::LeastTimes { factor: 1.0, contender: Contender::HaproxyTcp },
+        reason: "who shares a renewal waits no longer for it than with one of his own",
+    },
+    Limit {
+        workload: Workload::KeepAlive,
+        metric: Metric::ProxyCpuUs,
+        bound: times(2.0, Contender::HaproxyTcp),
+        reason: "it reads and answers each message, where haproxy only copies bytes",
+    },
 ];
 
 const fn times(factor: f64, contender: Contender) -> Bound {
-    Bound::AtMostTimes { factor, contender, plus: 0.0 }
+    Bound::MostTimes { factor, contender, plus: 0.0 }
 }
 
 const fn cpu_of(factor: f64, contender: Contender) -> Bound {
-    Bound::AtMostTimes { factor, contender, plus: KNOWING_CPU_US }
+    Bound::MostTimes { factor, contender, plus: KNOWING_CPU_US }
 }

@@ -18,7 +18,8 @@
 //! Invariants:
 //! - Every round visits every contender, in rotating order, so that drift of the machine hits all alike;
 //!   ratios and limits pair figures of the same round.
-//! - A call that does not end with grpc-status 0 and a reply of the right size makes the run invalid.
+//! - A call that does not end with grpc-status 0 and a reply of the right size makes the run invalid, and
+//!   so does a watch that is not shown each event, once and in order (`hubs`).
 //! - A missing program is a failure, never a skipped column.
 //!
 //! The members wait for their disk, as they do in production, unless told otherwise: how long a put takes

@@ -82,9 +82,16 @@ impl Workload {
 
     /// Where there are several members, direct is a client that uses them in turn. The others of etcd and
     /// haproxy would say no more than with one member.
+    ///
+    /// etcd's proxy renews a lease by its own clock, a third of the lease's time after the last renewal,
+    /// and lets keep-alives wait for that (`server/proxy/grpcproxy/lease.go`, `client/v3/lease.go`): a
+    /// turn of keep-alives would take it hours.
     pub(crate) fn compares(self, contender: Contender) -> bool {
-        self.members() == 1
-            || matches!(contender, Contender::Direct | Contender::Etcdlet | Contender::HaproxyH2)
+        match (self, contender) {
+            (Self::KeepAlive, Contender::GrpcProxy) => false,
+            (_, Contender::Direct | Contender::Etcdlet | Contender::HaproxyH2) => true,
+            (_, Contender::GrpcProxy | Contender::HaproxyTcp) => self.members() == 1,
+        }
     }
 
     /// What a slot sends; none where the workload is not a closed loop of calls.

@@ -45,7 +45,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// As many digits as a figure of its size deserves.
-fn short(figure: f64) -> String {
+pub(crate) fn short(figure: f64) -> String {
     let size = figure.abs();
     if size >= 100.0 {
         format!("{figure:.0}")
