@@ -34,6 +34,7 @@ mod requests;
 mod ring;
 mod standing;
 mod stream;
+mod table;
 mod timers;
 mod upstream;
 mod watcher;
@@ -53,6 +54,7 @@ pub use output::{
 };
 pub use range::Range;
 pub use standing::Standing;
+pub use table::{FeedState, Row, Table};
 
 use super::config::Config;
 use feed::{ClassKey, Feed};
