@@ -1,6 +1,8 @@
-//! The admin port: what the process says of itself: its metrics, and the cluster as it sees it.
+//! The admin port: what the process says of itself: its metrics, the cluster as it sees it, and what
+//! watches share.
 
 mod cluster;
+mod watches;
 
 use std::convert::Infallible;
 
@@ -22,6 +24,7 @@ pub struct State {
     pub metrics: Metrics,
     pub views: Publisher,
     pub watermark: Watermark,
+    pub watches: crate::proxy::watch::Hub,
 }
 
 /// Serves until the process ends, so that a drain can be watched.
@@ -57,12 +60,18 @@ fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
             let view = state.views.borrow().clone();
             (StatusCode::OK, "application/json", cluster::render(&view, &state.watermark).into())
         }
-        (_, "/cluster" | "/metrics") => {
+        (&Method::GET, "/watches") => match watches::render(&state.watches, request.uri().query()) {
+            Ok(text) => (StatusCode::OK, "application/json", text.into()),
+            Err(why) => (StatusCode::BAD_REQUEST, TEXT, why.into()),
+        },
+        (_, "/cluster" | "/metrics" | "/watches") => {
             (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"GET only\n"))
         }
-        _ => {
-            (StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"not found; there are /cluster and /metrics\n"))
-        }
+        _ => (
+            StatusCode::NOT_FOUND,
+            TEXT,
+            Bytes::from_static(b"not found; there are /cluster, /metrics and /watches\n"),
+        ),
     };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;

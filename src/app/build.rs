@@ -26,6 +26,7 @@ pub struct App {
     pub(super) metrics: Metrics,
     pub(super) views: Publisher,
     pub(super) watermark: Watermark,
+    pub(super) watches: watch::Hub,
     pub(super) admin: TcpListener,
     /// Each with whether its clients share anything.
     pub(super) plain: Vec<(TcpListener, bool)>,
@@ -81,6 +82,7 @@ impl App {
             admin,
             views: cluster.views(),
             watermark: shared.watermark,
+            watches: shared.watches,
             listen_metrics: ListenMetrics::new(&metrics),
             limits: listen.limits,
             metrics,

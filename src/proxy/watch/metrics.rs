@@ -109,7 +109,7 @@ impl WatchMetrics {
         self.lag_revisions.set(now.lag_revisions);
         let lag = now.behind_since.map(|since| at.saturating_duration_since(since).as_secs_f64());
         self.lag_seconds.set(lag.unwrap_or(0.0));
-        self.coalescing_ratio.set(now.watchers as f64 / now.feeds.max(1) as f64);
+        self.coalescing_ratio.set(now.coalescing_ratio());
         for (counter, before, now) in [
             (&self.events_in, before.events_in, now.events_in),
             (&self.events_out, before.events_out, now.events_out),

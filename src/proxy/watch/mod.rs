@@ -95,6 +95,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use config::Config;
 pub(super) use driver::Watches;
+pub use driver::{FeedOverview, Overview};
 pub use metrics::WatchMetrics;
 
 use super::Proxy;
@@ -133,6 +134,12 @@ impl Hub {
         if config.coalesce && config.prefixes.iter().any(|entry| entry.standing.is_some()) {
             self.shared(proxy);
         }
+    }
+
+    /// What there is at this moment, with the feeds that have the most watchers.
+    pub fn overview(&self, feeds_max: usize) -> Overview {
+        let shared = self.0.shared.get();
+        shared.map_or_else(Overview::default, |shared| Overview::of(shared, feeds_max))
     }
 
     fn shared(&self, proxy: &Arc<Proxy>) -> &Arc<driver::Shared> {

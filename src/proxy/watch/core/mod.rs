@@ -36,6 +36,7 @@ mod requests;
 mod ring;
 mod standing;
 mod stream;
+mod table;
 mod timers;
 mod upstream;
 mod watcher;
@@ -55,6 +56,7 @@ pub use output::{
 };
 pub use range::Range;
 pub use standing::Standing;
+pub use table::{FeedState, Row, Table};
 
 use super::config::Config;
 use feed::{ClassKey, Feed};

@@ -45,6 +45,13 @@ pub struct Numbers {
     pub ends: u64,
 }
 
+impl Numbers {
+    /// Watchers for each upstream watch.
+    pub fn coalescing_ratio(&self) -> f64 {
+        self.watchers as f64 / self.feeds.max(1) as f64
+    }
+}
+
 /// Those that only grow.
 #[derive(Default)]
 pub(super) struct Counts {

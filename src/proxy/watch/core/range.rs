@@ -56,6 +56,12 @@ impl Range {
         (self.start.clone(), range_end)
     }
 
+    /// Where it is all keys that begin so.
+    pub fn prefix(&self) -> Option<&[u8]> {
+        let prefix = if self.start == ZERO { &[] } else { &self.start[..] };
+        (behind(prefix) == self.end).then_some(prefix)
+    }
+
     pub fn includes(&self, key: &[u8]) -> bool {
         self.start <= key && self.end.is_behind(key)
     }
@@ -139,7 +145,16 @@ mod tests {
             (b"", b"", b"\0"),
             (b"\xff", b"\xff", b"\0"),
         ] {
-            assert_eq!(Range::of_prefix(prefix), Range::try_new(key, end).unwrap());
+            let range = Range::of_prefix(prefix);
+            assert_eq!(range, Range::try_new(key, end).unwrap());
+            assert_eq!(range.prefix(), Some(prefix));
+        }
+    }
+
+    #[test]
+    fn not_every_range_is_a_prefix() {
+        for (key, end) in [("a", ""), ("a", "c"), ("a", "\0"), ("", ""), ("a", "a\u{1}")] {
+            assert_eq!(range(key, end).prefix(), None, "{key:?} {end:?}");
         }
     }
 

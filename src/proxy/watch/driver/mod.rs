@@ -16,6 +16,7 @@ mod pipe;
 mod pipes;
 mod standing;
 mod state;
+mod table;
 mod tick;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -24,6 +25,7 @@ use prost::Message;
 pub(in crate::proxy) use client::Watches;
 pub(super) use standing::run as stand;
 pub(super) use state::Shared;
+pub use table::{FeedOverview, Overview};
 pub(super) use tick::run as tick;
 
 /// A message in its gRPC frame.

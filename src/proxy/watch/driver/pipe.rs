@@ -85,7 +85,7 @@ async fn stream(proxy: &Arc<Proxy>, shared: &Arc<Shared>, pipe: PipeId, caller: 
     let view = proxy.upstream.view();
     let member = view.members.iter().find(|member| member.endpoint.id == from.endpoint);
     let report = member.and_then(|member| member.report.as_ref());
-    shared.on_member(pipe, report.is_none_or(|report| answers_progress(&report.version)));
+    shared.on_member(pipe, from.endpoint, report.is_none_or(|report| answers_progress(&report.version)));
     let mut frames = Frames::new(MESSAGE_MAX);
     let opened = Instant::now();
     let lived = || opened.elapsed() > LIVED_MIN;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::super::core::{Identity, Open, Response, Upstream};
 use crate::proto::etcdserverpb as pb;
 use crate::proto::etcdserverpb::watch_request::RequestUnion;
+use crate::types::ids::EndpointId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PipeId(u64);
@@ -37,6 +38,8 @@ struct Pipe {
     waker: Option<Waker>,
     over: Arc<Notify>,
     is_over: bool,
+    /// Its member.
+    endpoint: Option<EndpointId>,
     /// Its member says nothing of progress that is not so.
     is_reliable: bool,
 }
@@ -109,10 +112,17 @@ impl Pipes {
     }
 
     /// The pipe's member is known now.
-    pub fn on_member(&mut self, id: PipeId, is_reliable: bool) {
+    pub fn on_member(&mut self, id: PipeId, endpoint: EndpointId, is_reliable: bool) {
         if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.endpoint = Some(endpoint);
             pipe.is_reliable = is_reliable;
         }
+    }
+
+    /// Where an upstream watch is.
+    pub fn endpoint(&self, upstream: Upstream) -> Option<EndpointId> {
+        let (id, _) = self.places.get(&upstream)?;
+        self.pipes.get(id)?.endpoint
     }
 
     /// Tells whom a response is for.
@@ -188,6 +198,7 @@ impl Pipe {
             waker: None,
             over: Arc::default(),
             is_over: false,
+            endpoint: None,
             is_reliable: false,
         }
     }
@@ -346,7 +357,8 @@ mod tests {
         sent(&mut pipes, id);
         pipes.request_progress(first);
         assert_eq!(sent(&mut pipes, id), [] as [Bytes; 0]);
-        pipes.on_member(id, true);
+        pipes.on_member(id, EndpointId(1), true);
+        assert_eq!(pipes.endpoint(first), Some(EndpointId(1)));
         for _ in 0..2 {
             pipes.request_progress(first);
             pipes.request_progress(second);

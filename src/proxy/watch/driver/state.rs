@@ -1,6 +1,7 @@
 //! The core, and whom it wakes: all of the hub that tasks share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::super::config::Config;
 use super::super::core::{
-    Core, Delivery, EndReason, Identity, Numbers, Output, Response, StreamId, Upstream,
+    Core, Delivery, EndReason, Identity, Numbers, Output, Response, StreamId, Table, Upstream,
 };
 use super::super::metrics::WatchMetrics;
 use super::authorize;
@@ -17,6 +18,7 @@ use super::pipes::{Opening, PipeId, Pipes};
 use crate::proxy::Proxy;
 use crate::proxy::caller::Caller;
 use crate::proxy::home::Home;
+use crate::types::ids::EndpointId;
 use crate::types::status::{Code, ETCD_NO_LEADER, Status};
 
 pub(in crate::proxy) struct Shared {
@@ -25,6 +27,8 @@ pub(in crate::proxy) struct Shared {
     state: Mutex<State>,
     /// Something is due earlier than it was.
     pub timer: Notify,
+    /// For names of identities that say nothing of them.
+    pub hasher: RandomState,
 }
 
 struct State {
@@ -65,7 +69,13 @@ impl Shared {
             due: None,
             shown: Numbers::default(),
         };
-        Arc::new(Self { metrics, home, state: Mutex::new(state), timer: Notify::new() })
+        Arc::new(Self {
+            metrics,
+            home,
+            state: Mutex::new(state),
+            timer: Notify::new(),
+            hasher: RandomState::new(),
+        })
     }
 
     pub fn proxy(&self) -> Option<Arc<Proxy>> {
@@ -147,8 +157,8 @@ impl Shared {
     }
 
     /// A member has answered.
-    pub(super) fn on_member(&self, pipe: PipeId, is_reliable: bool) {
-        self.lock().pipes.on_member(pipe, is_reliable);
+    pub(super) fn on_member(&self, pipe: PipeId, endpoint: EndpointId, is_reliable: bool) {
+        self.lock().pipes.on_member(pipe, endpoint, is_reliable);
     }
 
     /// Responses of a pipe, in their order.
@@ -191,10 +201,21 @@ impl Shared {
         callers.retain(|identity, (_, streams)| *streams > 0 || core.has_feeds(identity));
     }
 
-    /// Identities with their callers.
-    pub fn callers(&self) -> Vec<(Identity, Caller)> {
+    /// Identities that ask for a leader.
+    pub fn requiring_leader(&self) -> HashSet<Identity> {
         let state = self.lock();
-        state.callers.iter().map(|(identity, (caller, _))| (identity.clone(), caller.clone())).collect()
+        let requiring = state.callers.iter().filter(|(_, (caller, _))| caller.requires_leader());
+        requiring.map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// The largest feeds, and where they are.
+    pub(super) fn table(&self, rows_max: usize) -> (Table, HashMap<Upstream, EndpointId>) {
+        let State { core, pipes, .. } = &*self.lock();
+        let table = core.table(rows_max);
+        let upstreams = table.rows.iter().map(|row| row.upstream);
+        let endpoints = upstreams.filter_map(|upstream| Some((upstream, pipes.endpoint(upstream)?)));
+        let endpoints = endpoints.collect();
+        (table, endpoints)
     }
 
     pub fn show_numbers(&self) {

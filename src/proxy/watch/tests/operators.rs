@@ -5,7 +5,7 @@ use super::cluster::Change;
 use super::world::{MS, World};
 use crate::proxy::watch::Config;
 use crate::proxy::watch::config::Prefix;
-use crate::proxy::watch::core::{Create, Identity, Range, Response, Standing, StreamId};
+use crate::proxy::watch::core::{Create, FeedState, Identity, Range, Response, Standing, StreamId};
 
 impl World {
     /// Whether the standing feed of anna had to be opened.
@@ -265,4 +265,62 @@ fn a_feed_of_the_same_range_becomes_the_standing_one() {
     world.close_stream(stream);
     world.pass(60_000 * MS);
     assert_eq!(world.wanted.len(), 2);
+}
+
+#[test]
+fn the_table_tells_of_each_feed_what_it_is_and_does() {
+    let mut world = World::separating("x");
+    assert!(world.core.table(10).rows.is_empty());
+    world.stand("c", true);
+    for (key, end) in [("b", ""), ("a", "b"), ("a", "b"), ("x", "")] {
+        world.begin(key, end, 0);
+    }
+    world.write("a");
+    world.write("c");
+    world.settle();
+    let late = world.begin("a", "", 2);
+    assert_eq!(world.seen(late), 1);
+    let table = world.core.table(10);
+    assert_eq!((table.numbers, table.truncated), (world.core.numbers(), 0));
+    let rows = table.rows.iter().map(|row| {
+        let flags = [row.prev_kv, row.private, row.standing];
+        let (key, _) = row.range.wire();
+        (key, row.watchers, flags, row.state, [row.events_in, row.events_out])
+    });
+    let created = FeedState::Created;
+    let expected = [
+        ("a".into(), 3, [false, false, false], created, [1, 3]),
+        ("b".into(), 1, [false, false, false], created, [0, 0]),
+        ("x".into(), 1, [false, true, false], created, [0, 0]),
+        ("c".into(), 0, [true, false, true], created, [1, 0]),
+    ];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
+    assert!(table.rows[0].ring_bytes > 0 && table.rows[0].position > 2 && table.rows[0].ring_floor == 2);
+    let short = world.core.table(1);
+    assert_eq!((short.rows.len(), short.rows[0].watchers, short.truncated), (1, 3, 3));
+    assert_eq!((world.core.table(0).rows.len(), world.core.table(0).truncated), (0, 4));
+}
+
+#[test]
+fn the_table_tells_whose_watchers_are_behind_and_what_is_not_open() {
+    let mut world = World::separating("x");
+    let slow = world.begin("a", "", 0);
+    world.begin("a", "b", 0);
+    world.flood();
+    let row = world.core.table(10).rows.remove(0);
+    assert_eq!((row.watchers, row.lagging), (0, 2), "both are full");
+    world.settle();
+    let row = world.core.table(10).rows.remove(0);
+    assert_eq!((row.watchers, row.lagging, world.seen(slow)), (2, 0, 3));
+    world.lose(0);
+    assert_eq!(world.core.table(10).rows[0].state, FeedState::Opening);
+    for _ in 0..2000 {
+        world.write("b");
+    }
+    world.settle();
+    let stream = world.stream("berta");
+    let early = Create { key: "b".into(), start_revision: 2, ..Create::default() };
+    world.create(stream, early, Verdict::Permitted);
+    world.authorize(0);
+    assert!(world.core.table(10).rows.iter().any(|row| row.state == FeedState::CatchUp));
 }
