@@ -23,6 +23,7 @@ const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
 const SOON: Duration = Duration::from_secs(5);
 const SHARED: &str = "etcdlet_reads_shared_total";
+const BATCHES: &str = "etcdlet_read_batches_total";
 
 /// A member that answers a read with its number, when it is let.
 struct Reader {
@@ -120,25 +121,35 @@ async fn answered(asking: JoinHandle<Answer>) -> i64 {
     answer.messages[0].decode::<pb::RangeResponse>().count
 }
 
+/// Two equal reads that are not answered: whoever comes next waits.
+async fn busy(reader: &Reader, channel: &Channel, metadata: &HeaderMap) -> [JoinHandle<Answer>; 2] {
+    let first = asking(channel, metadata.clone(), get("a", false));
+    reader.arrive(1).await;
+    let second = asking(channel, metadata.clone(), get("a", false));
+    reader.arrive(2).await;
+    [first, second]
+}
+
 #[tokio::test]
 async fn a_linearizable_read_shares_only_a_call_that_is_sent_after_it_came() {
     let reader = Reader::start(SHARING).await;
     let channel = reader.channel().await;
-    let first = asking(&channel, HeaderMap::new(), get("a", false));
-    reader.arrive(1).await;
+    let first = busy(&reader, &channel, &HeaderMap::new()).await;
     let mut later: Vec<_> = (0..50).map(|_| asking(&channel, HeaderMap::new(), get("a", false))).collect();
-    // The first takes so long that they do not wait for its end, and are sent together.
-    reader.arrive(2).await;
+    // The first take so long that they do not wait for their end, and are sent together.
+    reader.arrive(3).await;
     // Too late for that.
     later.extend((0..50).map(|_| asking(&channel, HeaderMap::new(), get("a", false))));
-    reader.arrive(3).await;
+    reader.arrive(4).await;
     reader.let_all();
-    assert_eq!(answered(first).await, 0);
+    for (number, first) in (0..).zip(first) {
+        assert_eq!(answered(first).await, number);
+    }
     for (number, read) in later.into_iter().enumerate() {
         let by = answered(read).await;
-        assert!(by >= 1 && (number < 50 || by >= 2), "read {number} was answered by call {by}");
+        assert!(by >= 2 && (number < 50 || by >= 3), "read {number} was answered by call {by}");
     }
-    assert!(reader.calls() <= 5, "{} calls for 101 reads", reader.calls());
+    assert!(reader.calls() <= 6, "{} calls for 102 reads", reader.calls());
     assert!(metric(&reader.sidecar, SHARED) >= 95.0);
 }
 
@@ -223,8 +234,7 @@ async fn a_serializable_read_does_not_take_what_is_older_than_its_node_has_seen(
 async fn everybody_leaves_at_his_own_deadline() {
     let reader = Reader::start(SHARING).await;
     let channel = reader.channel().await;
-    let stuck = asking(&channel, HeaderMap::new(), get("a", false));
-    reader.arrive(1).await;
+    let stuck = busy(&reader, &channel, &HeaderMap::new()).await;
     let began = Instant::now();
     let short = asking(&channel, metadata(&[("grpc-timeout", "300m")]), get("a", false));
     let long = asking(&channel, metadata(&[("grpc-timeout", "20S")]), get("a", false));
@@ -233,12 +243,14 @@ async fn everybody_leaves_at_his_own_deadline() {
     let took = began.elapsed();
     assert!(took > Duration::from_millis(280) && took < Duration::from_millis(900), "{took:?}");
     reader.let_all();
-    assert_eq!(answered(stuck).await, 0);
-    assert_eq!(answered(long).await, 1);
+    for stuck in stuck {
+        assert!(answered(stuck).await < 2);
+    }
+    assert_eq!(answered(long).await, 2);
     let seen = reader.seen.lock().unwrap();
-    assert!(!seen[0].contains_key("grpc-timeout"));
+    assert!(!seen[0].contains_key("grpc-timeout") && !seen[1].contains_key("grpc-timeout"));
     // The latest of those who were sent for.
-    let timeout = seen[1]["grpc-timeout"].to_str().unwrap().trim_end_matches('m').parse::<u32>().unwrap();
+    let timeout = seen[2]["grpc-timeout"].to_str().unwrap().trim_end_matches('m').parse::<u32>().unwrap();
     assert!((19_000..=20_000).contains(&timeout), "{timeout}");
 }
 
@@ -246,83 +258,112 @@ async fn everybody_leaves_at_his_own_deadline() {
 async fn a_batch_has_a_deadline_only_if_everybody_in_it_has() {
     let reader = Reader::start(SHARING).await;
     let channel = reader.channel().await;
-    let stuck = asking(&channel, metadata(&[("grpc-timeout", "20S")]), get("a", false));
-    reader.arrive(1).await;
+    let stuck = busy(&reader, &channel, &metadata(&[("grpc-timeout", "20S")])).await;
     let waiting = [("grpc-timeout", "20S"), ("user-agent", "me")]
         .map(|header| asking(&channel, metadata(&[header]), get("a", false)));
-    reader.arrive(2).await;
+    reader.arrive(3).await;
     reader.let_all();
-    answered(stuck).await;
-    for read in waiting {
-        assert_eq!(answered(read).await, 1);
+    for stuck in stuck {
+        answered(stuck).await;
     }
-    assert!(!reader.seen.lock().unwrap()[1].contains_key("grpc-timeout"));
+    for read in waiting {
+        assert_eq!(answered(read).await, 2);
+    }
+    assert!(!reader.seen.lock().unwrap()[2].contains_key("grpc-timeout"));
 }
 
 #[tokio::test]
 async fn an_error_is_that_of_its_batch() {
     let reader = Reader::answering(SHARING, |number, call| async move {
         match number {
-            1 => call.refuse(7, "etcdserver: permission denied"),
+            2 => call.refuse(7, "etcdserver: permission denied"),
             _ => call.answer(&range_answer(number, 10)).await,
         }
     })
     .await;
     let channel = reader.channel().await;
-    let first = asking(&channel, HeaderMap::new(), get("a", false));
-    reader.arrive(1).await;
+    let first = busy(&reader, &channel, &HeaderMap::new()).await;
     let second: Vec<_> = (0..10).map(|_| asking(&channel, HeaderMap::new(), get("a", false))).collect();
-    reader.arrive(2).await;
-    let third = asking(&channel, HeaderMap::new(), get("a", false));
     reader.arrive(3).await;
+    let third = asking(&channel, HeaderMap::new(), get("a", false));
+    reader.arrive(4).await;
     reader.let_all();
-    assert_eq!(answered(first).await, 0);
+    for first in first {
+        assert!(answered(first).await < 2);
+    }
     for read in second {
         let status = read.await.unwrap().status();
         assert_eq!((status.code, status.message.as_str()), (Some(7), "etcdserver: permission denied"));
     }
-    assert_eq!(answered(third).await, 2);
+    assert_eq!(answered(third).await, 3);
 }
 
 #[tokio::test]
 async fn whoever_gives_up_disturbs_nobody() {
     let reader = Reader::start(SHARING).await;
     let channel = reader.channel().await;
-    let first = asking(&channel, HeaderMap::new(), get("a", false));
-    reader.arrive(1).await;
+    let first = busy(&reader, &channel, &HeaderMap::new()).await;
     let mut batch: Vec<_> = (0..10).map(|_| asking(&channel, HeaderMap::new(), get("a", false))).collect();
-    becomes(&reader.sidecar, "etcdlet_rpc_inflight", 11.0).await;
-    // Whom the others wait for leaves, then the first of them.
-    first.abort();
-    reader.arrive(2).await;
+    becomes(&reader.sidecar, "etcdlet_rpc_inflight", 12.0).await;
+    // Those leave whom the others wait for, then the first of these.
+    first.iter().for_each(JoinHandle::abort);
+    reader.arrive(3).await;
     batch.remove(0).abort();
     becomes(&reader.sidecar, "etcdlet_rpc_inflight", 9.0).await;
-    until(SOON, "the first call is reset", || reader.gone.load(Ordering::SeqCst) == 1).await;
+    until(SOON, "the first calls are reset", || reader.gone.load(Ordering::SeqCst) == 2).await;
     reader.let_all();
     for read in batch {
-        assert!(answered(read).await >= 1);
+        assert!(answered(read).await >= 2);
     }
-    assert_eq!(reader.gone.load(Ordering::SeqCst), 1, "a call that others waited for was given up");
+    assert_eq!(reader.gone.load(Ordering::SeqCst), 2, "a call that others waited for was given up");
 }
 
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_any_longer_is_given_up() {
     let reader = Reader::start(SHARING).await;
     let channel = reader.channel().await;
-    let first = asking(&channel, HeaderMap::new(), get("a", false));
-    reader.arrive(1).await;
+    let first = busy(&reader, &channel, &HeaderMap::new()).await;
     let batch: Vec<_> = (0..10).map(|_| asking(&channel, HeaderMap::new(), get("a", false))).collect();
-    reader.arrive(2).await;
-    becomes(&reader.sidecar, "etcdlet_rpc_inflight", 11.0).await;
+    reader.arrive(3).await;
+    becomes(&reader.sidecar, "etcdlet_rpc_inflight", 12.0).await;
     batch.iter().for_each(JoinHandle::abort);
-    until(SOON, "they are reset", || reader.gone.load(Ordering::SeqCst) == reader.calls() - 1).await;
+    until(SOON, "they are reset", || reader.gone.load(Ordering::SeqCst) == reader.calls() - 2).await;
+    // Nor is another sent in its place.
+    let (calls, batches) = (reader.calls(), metric(&reader.sidecar, BATCHES));
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!((reader.calls(), metric(&reader.sidecar, BATCHES)), (calls, batches));
     reader.let_all();
-    assert_eq!(answered(first).await, 0);
+    for first in first {
+        assert!(answered(first).await < 2);
+    }
+}
+
+/// As in an outage: the member answers nothing, and everybody gives up in turn.
+#[tokio::test]
+async fn reads_that_all_give_up_leave_nothing_behind() {
+    let mut etcd = Etcd::start();
+    let sidecar = crate::lease::configured(&etcd.endpoints(), SHARING);
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    answered(asking(&channel, HeaderMap::new(), get("a", false))).await;
+    etcd.freeze();
+    let mut reads = Vec::new();
+    for timeout in ["1500m", "1200m", "900m", "600m", "300m"] {
+        reads.push(asking(&channel, metadata(&[("grpc-timeout", timeout)]), get("a", false)));
+        sleep(Duration::from_millis(30)).await;
+    }
+    for read in reads {
+        assert_ne!(read.await.unwrap().status().code, Some(0));
+    }
+    etcd.thaw();
+    becomes(&sidecar, "etcdlet_rpc_inflight", 0.0).await;
+    let batches = metric(&sidecar, BATCHES);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(metric(&sidecar, BATCHES), batches, "calls that nobody asks for");
 }
 
 #[tokio::test]
 async fn switched_off_everybody_asks_for_himself() {
-    let reader = Reader::start("").await;
+    let reader = Reader::start("route: {share-reads: false}").await;
     let channel = reader.channel().await;
     let reads: Vec<_> = (0..20).map(|_| asking(&channel, HeaderMap::new(), get("a", false))).collect();
     reader.arrive(20).await;
@@ -391,7 +432,7 @@ async fn equal_reads_are_linearizable() {
         reader.await.unwrap();
     }
     writer.abort();
-    let (shared, batches) = (metric(&sidecar, SHARED), metric(&sidecar, "etcdlet_read_batches_total"));
+    let (shared, batches) = (metric(&sidecar, SHARED), metric(&sidecar, BATCHES));
     println!(
         "{shared} of 10,000 reads shared {batches} calls; {} writes",
         acknowledged.load(Ordering::SeqCst)

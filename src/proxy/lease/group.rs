@@ -82,7 +82,7 @@ impl Group {
     /// The next answer for a client, which is woken when there is one.
     pub fn poll_client(&self, client: ClientId, cx: &Context<'_>) -> Option<Taken> {
         let mut state = self.lock();
-        let taken = state.core.take(client);
+        let taken = state.core.take(Instant::now(), client);
         if taken.is_none() {
             remember(&mut state.clients, client, cx);
         }

@@ -1,21 +1,29 @@
 //! Which reads wait for which call. Pure.
 //!
 //! ```text
-//!   first of its kind ─> flight ──────────────> lands; whoever waits becomes the next flight
-//!   others ─> joined (takes its answer), or open (waits for the next)
+//!   the first two of a kind ─> flights ──> land; whoever waits by then becomes the next flight
+//!   others ─> joined (takes the answer of one), or open (waits for the next)
 //! ```
 //!
-//! Invariants: of equal reads one is under way, unless it was overtaken; whoever is open when a
-//! flight begins is its member, and nobody else is.
+//! Invariants: of equal reads two are under way, apart from those that were overtaken, so that only
+//! a crowd waits; whoever is open when a flight begins is its member, and nobody else is; nothing
+//! is sent for those who have left.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
+use std::time::{Duration, Instant};
 
-/// `W` is somebody who waits.
+/// Somebody who waits, and may leave.
+pub(super) trait Waits {
+    fn is_here(&self) -> bool;
+}
+
 pub(super) struct Table<K, W> {
     entries: HashMap<u64, Entry<K, W>, BuildHasherDefault<Hashed>>,
-    next: u64,
+    /// Hashes of reads whose answers are long, and until when that is believed.
+    long: HashMap<u64, Instant, BuildHasherDefault<Hashed>>,
+    made: u64,
 }
 
 /// A call under way.
@@ -27,11 +35,11 @@ pub(in super::super) struct Flight {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entered {
-    /// Another read has the same hash.
-    Collides,
-    /// Nobody asks for this: it is sent.
+    /// It shares nothing: another read has the same hash, or answers to such ones are long.
+    Alone,
+    /// It is sent, and others may join it.
     First(Flight),
-    /// This is under way.
+    /// Enough are under way, this one and perhaps others.
     Under(Flight),
 }
 
@@ -50,9 +58,8 @@ pub(super) struct Landed<W> {
 
 struct Entry<K, W> {
     key: K,
-    newest: Call<W>,
-    /// What was overtaken and is still under way.
-    older: Vec<Call<W>>,
+    /// Under way, in the order in which they were sent.
+    calls: Vec<Call<W>>,
     open: Vec<W>,
 }
 
@@ -60,34 +67,46 @@ struct Call<W> {
     number: u64,
     members: Vec<W>,
     joined: Vec<W>,
+    /// It took long, and nobody waits for its end.
+    overtaken: bool,
 }
 
 impl<K, W> Default for Table<K, W> {
     fn default() -> Self {
-        Self { entries: HashMap::default(), next: 0 }
+        Self { entries: HashMap::default(), long: HashMap::default(), made: 0 }
     }
 }
 
-impl<K: PartialEq, W> Table<K, W> {
-    pub fn enter(&mut self, hash: u64, key: K) -> Entered {
-        match self.entries.get(&hash) {
-            None => {
-                let newest = Call::new(self.number(), Vec::new());
-                let flight = Flight { hash, number: newest.number };
-                self.entries.insert(hash, Entry { key, newest, older: Vec::new(), open: Vec::new() });
-                Entered::First(flight)
+impl<K: PartialEq, W: Waits> Table<K, W> {
+    /// `joins` where an answer under way will do.
+    pub fn enter(&mut self, hash: u64, key: K, joins: bool, now: Instant) -> Entered {
+        if self.is_long(hash, now) {
+            return Entered::Alone;
+        }
+        let number = self.number();
+        let Some(entry) = self.entries.get_mut(&hash) else {
+            let calls = vec![Call::new(number, Vec::new())];
+            self.entries.insert(hash, Entry { key, calls, open: Vec::new() });
+            return Entered::First(Flight { hash, number });
+        };
+        if entry.key != key {
+            return Entered::Alone;
+        }
+        match entry.newest() {
+            Some(newest) if joins || !entry.has_room() => Entered::Under(Flight { hash, number: newest }),
+            _ => {
+                entry.calls.push(Call::new(number, Vec::new()));
+                Entered::First(Flight { hash, number })
             }
-            Some(entry) if entry.key == key => Entered::Under(Flight { hash, number: entry.newest.number }),
-            Some(_) => Entered::Collides,
         }
     }
 
     /// Joins the call, or waits for the next one. The call is that of `enter` just before.
     pub fn wait(&mut self, flight: Flight, joins: bool, waiter: W) {
         let Some(entry) = self.entries.get_mut(&flight.hash) else { return };
-        match joins {
-            true => entry.newest.joined.push(waiter),
-            false => entry.open.push(waiter),
+        match entry.calls.iter_mut().find(|call| call.number == flight.number) {
+            Some(call) if joins => call.joined.push(waiter),
+            _ => entry.open.push(waiter),
         }
     }
 
@@ -102,15 +121,18 @@ impl<K: PartialEq, W> Table<K, W> {
     }
 
     /// The call has ended. `whole` says whether answers of its kind can be shared.
-    pub fn land(&mut self, flight: Flight, whole: bool) -> Landed<W> {
+    pub fn land(&mut self, flight: Flight, whole: bool, now: Instant) -> Landed<W> {
         let Some(Call { members, joined, .. }) = self.take(flight) else {
             return Landed { members: Vec::new(), joined: Vec::new(), released: Vec::new(), next: None };
         };
-        let released = match self.entries.get_mut(&flight.hash) {
-            Some(entry) if !whole => mem::take(&mut entry.open),
-            _ => Vec::new(),
-        };
-        Landed { members, joined, released, next: self.depart(flight.hash, false) }
+        let mut released = Vec::new();
+        if !whole {
+            self.on_long(flight.hash, now);
+            if let Some(entry) = self.entries.get_mut(&flight.hash) {
+                released = mem::take(&mut entry.open);
+            }
+        }
+        Landed { members, joined, released, next: self.depart(flight.hash) }
     }
 
     /// The call has ended without an outcome: whoever waited for it waits for the next.
@@ -118,74 +140,98 @@ impl<K: PartialEq, W> Table<K, W> {
         let Call { members, joined, .. } = self.take(flight)?;
         let entry = self.entries.get_mut(&flight.hash)?;
         entry.open.extend(members.into_iter().chain(joined));
-        self.depart(flight.hash, false)
+        self.depart(flight.hash)
     }
 
-    /// The call takes long: whoever waits for its end is sent for now, if nobody was since.
+    /// The call takes long: whoever waits for its end is sent for now.
     pub fn overtake(&mut self, flight: Flight) -> Option<Flight> {
         let entry = self.entries.get_mut(&flight.hash)?;
-        if entry.newest.number != flight.number {
-            return None;
-        }
-        entry.open.append(&mut entry.newest.joined);
-        self.depart(flight.hash, true)
+        let call = entry.calls.iter_mut().find(|call| call.number == flight.number && !call.overtaken)?;
+        call.overtaken = true;
+        entry.open.append(&mut call.joined);
+        self.depart(flight.hash)
     }
 
     /// Takes the call out. Its entry stays, for `depart` to look after.
     fn take(&mut self, flight: Flight) -> Option<Call<W>> {
-        let entry = self.entries.get_mut(&flight.hash)?;
-        if entry.newest.number == flight.number {
-            return Some(mem::replace(&mut entry.newest, Call::new(LANDED, Vec::new())));
-        }
-        let at = entry.older.iter().position(|call| call.number == flight.number)?;
-        Some(entry.older.swap_remove(at))
+        let calls = &mut self.entries.get_mut(&flight.hash)?.calls;
+        let at = calls.iter().position(|call| call.number == flight.number)?;
+        Some(calls.remove(at))
     }
 
-    /// Makes a call of whoever is open, if none is under way or it is overtaken.
-    fn depart(&mut self, hash: u64, overtakes: bool) -> Option<Flight> {
+    /// Makes a call of whoever is open, if there is room for one.
+    fn depart(&mut self, hash: u64) -> Option<Flight> {
         let number = self.number();
         let entry = self.entries.get_mut(&hash)?;
-        let is_free = entry.newest.number == LANDED;
+        entry.open.retain(W::is_here);
         if entry.open.is_empty() {
-            if is_free {
-                match entry.older.pop() {
-                    Some(call) => entry.newest = call,
-                    None => drop(self.entries.remove(&hash)),
-                }
+            if entry.calls.is_empty() {
+                self.entries.remove(&hash);
             }
             return None;
         }
-        if !is_free && !overtakes {
+        if !entry.has_room() {
             return None;
         }
-        let call = Call::new(number, mem::take(&mut entry.open));
-        let before = mem::replace(&mut entry.newest, call);
-        if !is_free {
-            entry.older.push(before);
-        }
+        entry.calls.push(Call::new(number, mem::take(&mut entry.open)));
         Some(Flight { hash, number })
     }
 
     fn call(&mut self, flight: Flight) -> Option<&mut Call<W>> {
         let entry = self.entries.get_mut(&flight.hash)?;
-        let calls = std::iter::once(&mut entry.newest).chain(&mut entry.older);
-        calls.into_iter().find(|call| call.number == flight.number)
+        entry.calls.iter_mut().find(|call| call.number == flight.number)
+    }
+
+    fn is_long(&mut self, hash: u64, now: Instant) -> bool {
+        match self.long.get(&hash) {
+            Some(until) if now < *until => true,
+            Some(_) => {
+                self.long.remove(&hash);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn on_long(&mut self, hash: u64, now: Instant) {
+        if self.long.len() >= LONG_MAX {
+            self.long.clear();
+        }
+        self.long.insert(hash, now + LONG_FOR);
     }
 
     fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        self.made += 1;
+        self.made
+    }
+}
+
+impl<K, W> Entry<K, W> {
+    /// Of those that are worth waiting for.
+    fn newest(&self) -> Option<u64> {
+        self.calls.iter().rfind(|call| !call.overtaken).map(|call| call.number)
+    }
+
+    fn has_room(&self) -> bool {
+        self.calls.iter().filter(|call| !call.overtaken).count() < CALLS_MAX
     }
 }
 
 impl<W> Call<W> {
     fn new(number: u64, members: Vec<W>) -> Self {
-        Self { number, members, joined: Vec::new() }
+        Self { number, members, joined: Vec::new(), overtaken: false }
     }
 }
 
-/// In the place of a call that has landed.
-const LANDED: u64 = 0;
+/// Under way for equal reads. With one, the second of two readers would wait for the first and
+/// save nothing by it.
+const CALLS_MAX: usize = 2;
+
+/// How long after a long answer others of its kind are not waited for.
+const LONG_FOR: Duration = Duration::from_secs(5);
+
+/// So many reads with long answers are remembered.
+const LONG_MAX: usize = 1024;
 
 /// The keys are hashes already.
 #[derive(Default)]
@@ -209,127 +255,169 @@ impl Hasher for Hashed {
 mod tests {
     use super::*;
 
-    type Reads = Table<&'static str, u32>;
-
-    fn first(reads: &mut Reads, hash: u64, key: &'static str) -> Flight {
-        match reads.enter(hash, key) {
-            Entered::First(flight) => flight,
-            other => panic!("{other:?}"),
+    /// Who has left has a negative number.
+    impl Waits for i32 {
+        fn is_here(&self) -> bool {
+            *self >= 0
         }
     }
 
-    fn wait(reads: &mut Reads, joins: bool, waiter: u32) -> Flight {
-        match reads.enter(1, "a") {
-            Entered::Under(flight) => {
-                reads.wait(flight, joins, waiter);
-                flight
+    struct Reads(Table<&'static str, i32>, Instant);
+
+    impl Reads {
+        fn new() -> Self {
+            Self(Table::default(), Instant::now())
+        }
+
+        fn first(&mut self, joins: bool) -> Flight {
+            match self.0.enter(1, "a", joins, self.1) {
+                Entered::First(flight) => flight,
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
+        }
+
+        /// Two are under way.
+        fn busy() -> (Self, Flight, Flight) {
+            let mut reads = Self::new();
+            let (one, other) = (reads.first(false), reads.first(false));
+            (reads, one, other)
+        }
+
+        fn wait(&mut self, joins: bool, waiter: i32) -> Flight {
+            match self.0.enter(1, "a", joins, self.1) {
+                Entered::Under(flight) => {
+                    self.0.wait(flight, joins, waiter);
+                    flight
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn land(&mut self, flight: Flight) -> Landed<i32> {
+            self.0.land(flight, true, self.1)
+        }
+
+        fn is_empty(&self) -> bool {
+            self.0.entries.is_empty()
         }
     }
 
     #[test]
-    fn who_comes_while_a_call_is_under_way_waits_for_the_next() {
-        let mut reads = Reads::default();
-        let alone = first(&mut reads, 1, "a");
+    fn who_comes_while_two_are_under_way_waits_for_the_next() {
+        let (mut reads, one, other) = Reads::busy();
         for waiter in 0..3 {
-            wait(&mut reads, false, waiter);
+            assert_eq!(reads.wait(false, waiter), other);
         }
-        let landed = reads.land(alone, true);
+        let landed = reads.land(one);
         assert_eq!((landed.members, landed.joined, landed.released), (vec![], vec![], vec![]));
         let batch = landed.next.unwrap();
-        assert_eq!(reads.members(batch), [0, 1, 2]);
-        wait(&mut reads, false, 3);
-        assert_eq!(reads.members(batch), [0, 1, 2], "it came after the batch was sent");
-        let landed = reads.land(batch, true);
-        assert_eq!(landed.members, [0, 1, 2]);
-        let batch = landed.next.unwrap();
-        let landed = reads.land(batch, true);
+        assert_eq!(reads.0.members(batch), [0, 1, 2]);
+        reads.wait(false, 3);
+        assert_eq!(reads.0.members(batch), [0, 1, 2], "it came after the batch was sent");
+        let next = reads.land(other).next.unwrap();
+        assert_eq!(reads.land(batch).members, [0, 1, 2]);
+        let landed = reads.land(next);
         assert_eq!((landed.members, landed.next), (vec![3], None));
-        assert!(reads.entries.is_empty());
+        assert!(reads.is_empty());
     }
 
     #[test]
     fn who_may_joins_the_call_that_is_under_way() {
-        let mut reads = Reads::default();
-        let alone = first(&mut reads, 1, "a");
-        wait(&mut reads, true, 0);
-        assert_eq!(reads.waiters(alone).count(), 1);
-        let landed = reads.land(alone, true);
+        let mut reads = Reads::new();
+        let alone = reads.first(true);
+        reads.wait(true, 0);
+        assert_eq!(reads.0.waiters(alone).count(), 1);
+        let landed = reads.land(alone);
         assert_eq!((landed.joined, landed.next), (vec![0], None));
-        assert!(reads.entries.is_empty());
+        assert!(reads.is_empty());
     }
 
     #[test]
-    fn nobody_waits_twice_for_answers_that_are_not_shared() {
-        let mut reads = Reads::default();
-        let alone = first(&mut reads, 1, "a");
-        wait(&mut reads, false, 0);
-        let landed = reads.land(alone, false);
+    fn nobody_waits_for_answers_that_are_not_shared() {
+        let (mut reads, one, other) = Reads::busy();
+        reads.wait(false, 0);
+        let landed = reads.0.land(one, false, reads.1);
         assert_eq!((landed.released, landed.next), (vec![0], None));
-        assert!(reads.entries.is_empty());
+        assert_eq!(reads.0.enter(1, "a", false, reads.1), Entered::Alone);
+        reads.land(other);
+        assert!(reads.is_empty());
+        reads.1 += LONG_FOR;
+        reads.first(false);
     }
 
     #[test]
     fn who_waits_for_a_call_that_is_given_up_gets_another() {
-        let mut reads = Reads::default();
-        let alone = first(&mut reads, 1, "a");
-        wait(&mut reads, true, 0);
-        wait(&mut reads, false, 1);
-        let batch = reads.abandon(alone).unwrap();
-        let mut members = reads.members(batch).to_vec();
-        members.sort_unstable();
-        assert_eq!(members, [0, 1]);
-        // And that one may be given up too.
-        assert!(reads.abandon(batch).is_some());
+        let (mut reads, one, other) = Reads::busy();
+        reads.wait(false, 0);
+        reads.wait(false, 1);
+        let batch = reads.0.abandon(one).unwrap();
+        assert_eq!(reads.0.members(batch), [0, 1]);
+        reads.land(other);
+        // Who has left meanwhile is not asked for again.
+        reads.0.members(batch)[0] = -1;
+        let batch = reads.0.abandon(batch).unwrap();
+        assert_eq!(reads.0.members(batch), [1]);
+        reads.0.members(batch)[0] = -1;
+        assert_eq!(reads.0.abandon(batch), None);
+        assert!(reads.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_sent_for_those_who_have_left() {
+        let (mut reads, one, other) = Reads::busy();
+        reads.wait(false, -1);
+        assert_eq!(reads.0.overtake(one), None);
+        reads.wait(false, -1);
+        assert_eq!(reads.land(other).next, None);
+        assert_eq!(reads.land(one).next, None);
+        assert!(reads.is_empty());
     }
 
     #[test]
     fn a_call_that_takes_long_is_overtaken_once() {
-        let mut reads = Reads::default();
-        let stuck = first(&mut reads, 1, "a");
-        let seen = wait(&mut reads, false, 0);
-        wait(&mut reads, false, 1);
-        assert_eq!(seen, stuck);
-        let batch = reads.overtake(stuck).unwrap();
-        assert_eq!(reads.overtake(stuck), None);
-        wait(&mut reads, false, 2);
-        assert_eq!(reads.land(stuck, true).next, None, "the batch is under way");
-        let landed = reads.land(batch, true);
+        let (mut reads, _other, stuck) = Reads::busy();
+        reads.wait(false, 0);
+        assert_eq!(reads.wait(false, 1), stuck);
+        let batch = reads.0.overtake(stuck).unwrap();
+        assert_eq!(reads.0.overtake(stuck), None);
+        reads.wait(false, 2);
+        assert_eq!(reads.land(stuck).next, None, "two are under way");
+        let landed = reads.land(batch);
         assert_eq!(landed.members, [0, 1]);
-        assert_eq!(reads.land(landed.next.unwrap(), true).members, [2]);
-        assert!(reads.entries.is_empty());
+        assert_eq!(reads.land(landed.next.unwrap()).members, [2]);
+    }
+
+    #[test]
+    fn who_comes_after_a_call_was_overtaken_does_not_wait_for_it() {
+        let (mut reads, one, stuck) = Reads::busy();
+        reads.wait(false, 0);
+        let batch = reads.0.overtake(stuck).unwrap();
+        reads.land(one);
+        reads.land(batch);
+        for _ in 0..3 {
+            let flight = reads.first(false);
+            reads.land(flight);
+        }
+        assert_eq!(reads.land(stuck).next, None);
+        assert!(reads.is_empty());
     }
 
     #[test]
     fn who_joined_a_call_that_takes_long_leaves_it() {
-        let mut reads = Reads::default();
-        let stuck = first(&mut reads, 1, "a");
-        wait(&mut reads, true, 0);
-        let batch = reads.overtake(stuck).unwrap();
-        assert_eq!(reads.members(batch), [0]);
-        assert!(reads.land(stuck, true).joined.is_empty());
-    }
-
-    #[test]
-    fn what_was_overtaken_may_land_last() {
-        let mut reads = Reads::default();
-        let stuck = first(&mut reads, 1, "a");
-        wait(&mut reads, false, 0);
-        let batch = reads.overtake(stuck).unwrap();
-        assert_eq!(reads.land(batch, true).next, None);
-        wait(&mut reads, false, 1);
-        let next = reads.land(stuck, true).next.unwrap();
-        assert_eq!(reads.land(next, true).members, [1]);
-        assert!(reads.entries.is_empty());
+        let mut reads = Reads::new();
+        let stuck = reads.first(true);
+        reads.wait(true, 0);
+        let batch = reads.0.overtake(stuck).unwrap();
+        assert_eq!(reads.0.members(batch), [0]);
+        assert!(reads.land(stuck).joined.is_empty());
     }
 
     #[test]
     fn reads_that_only_look_the_same_share_nothing() {
-        let mut reads = Reads::default();
-        let alone = first(&mut reads, 1, "a");
-        assert_eq!(reads.enter(1, "b"), Entered::Collides);
-        first(&mut reads, 2, "b");
-        assert_eq!(reads.land(alone, true).next, None);
+        let mut reads = Reads::new();
+        let alone = reads.first(false);
+        assert_eq!(reads.0.enter(1, "b", false, reads.1), Entered::Alone);
+        assert!(matches!(reads.0.enter(2, "b", false, reads.1), Entered::First(_)));
+        assert_eq!(reads.land(alone).next, None);
     }
 }

@@ -1,14 +1,14 @@
 //! Reads that are the same share one call.
 //!
 //! ```text
-//!   a ─────> nobody asks this now: sent at once ──────> answer for a
-//!   b, c ──> somebody does: they wait ──> one batch, sent when a is answered ──> answer for b and c
+//!   a, b ──> sent at once ──────────────────────────────> answers for a and b
+//!   c, d ──> two are under way: they wait ──> one batch, sent when a is answered ──> answer for c and d
 //! ```
 //!
 //! Invariants: a linearizable read shares only a call that was sent after it came, so that it sees
 //! every write that was acknowledged before; a serializable one may join a call that is under way,
 //! unless the answer is older than what the node had seen when it came; whoever differs in request
-//! bytes or in what etcd looks at shares nothing; a read that nobody shares is not delayed; whoever
+//! bytes or in what etcd looks at shares nothing; one of two equal reads is not delayed by the other; whoever
 //! leaves disturbs nobody.
 //!
 //! Deliberately absent: other calls than `Range`, requests and answers that are long.
@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 
 pub use metrics::ShareMetrics;
 
-use self::core::{Entered, Flight, Table};
+use self::core::{Entered, Flight, Table, Waits};
 use super::copy::Copy;
 use super::peek::Kind;
 use super::route::Plan;
@@ -51,7 +51,7 @@ pub(super) enum Looked {
     Alone,
     /// It is sent, and may be joined.
     First(Flight),
-    /// An equal one is under way.
+    /// Equal ones are under way.
     Under(Flight),
 }
 
@@ -69,6 +69,12 @@ enum Shared {
     Outcome(Box<Result<Answered, Unanswered>>),
 }
 
+impl Waits for Waiter {
+    fn is_here(&self) -> bool {
+        !self.outcome.is_closed()
+    }
+}
+
 impl Reads {
     pub fn new(enabled: bool, metrics: ShareMetrics) -> Self {
         let (hasher, table) = Default::default();
@@ -80,8 +86,8 @@ impl Reads {
         let key = if self.enabled { Key::of(call, plan) } else { None };
         let Some(key) = key else { return Looked::Alone };
         let hash = self.hasher.hash_one(&key);
-        match self.lock().enter(hash, key) {
-            Entered::Collides => Looked::Alone,
+        match self.lock().enter(hash, key, joins(plan), Instant::now()) {
+            Entered::Alone => Looked::Alone,
             Entered::First(flight) => Looked::First(flight),
             Entered::Under(flight) => Looked::Under(flight),
         }
@@ -113,7 +119,7 @@ impl Proxy {
         let (outcome, mut shared) = oneshot::channel();
         let waiter = Waiter { copy: Copy::of(&mut call), plan, outcome };
         let mark = self.watermark.revision();
-        let joins = plan.kind == Some(Kind::SerializableRead);
+        let joins = joins(&plan);
         self.reads.lock().wait(flight, joins, waiter);
         let deadline = call.deadline;
         let expired = async {
@@ -199,7 +205,7 @@ impl<'a> Sending<'a> {
     pub fn end(mut self, outcome: &Result<Answered, Unanswered>) {
         self.done = true;
         let reads = &self.proxy.reads;
-        let landed = reads.lock().land(self.flight, is_whole(outcome));
+        let landed = reads.lock().land(self.flight, is_whole(outcome), Instant::now());
         for waiter in landed.joined {
             reads.deliver(waiter, copy(outcome, true));
         }
@@ -212,7 +218,7 @@ impl<'a> Sending<'a> {
     fn end_batch(mut self, outcome: Result<Answered, Unanswered>) {
         self.done = true;
         let reads = &self.proxy.reads;
-        let landed = reads.lock().land(self.flight, is_whole(&outcome));
+        let landed = reads.lock().land(self.flight, is_whole(&outcome), Instant::now());
         for waiter in landed.joined {
             reads.deliver(waiter, copy(&outcome, true));
         }
@@ -239,6 +245,11 @@ impl Drop for Sending<'_> {
             self.proxy.depart(next);
         }
     }
+}
+
+/// Whether an answer under way will do, if it is fresh enough.
+fn joins(plan: &Plan) -> bool {
+    plan.kind == Some(Kind::SerializableRead)
 }
 
 /// Whether all of it is here, so that it can be given to several.

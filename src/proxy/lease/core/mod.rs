@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use parts::{Client, Lane, Progress, Renewal, Slot, Subject, Waiter};
+use parts::{Client, HELD_MAX, Lane, Progress, Renewal, Slot, Subject, Waiter, request};
 pub(super) use parts::{ClientId, Counts, Ended, LaneId, Limits, Next, Output, Taken, Unexpected};
 
 use super::verdict::{Verdict, unavailable, verdict};
@@ -65,6 +65,11 @@ impl Core {
         of.slots.push_back(Slot::Waiting(subject));
         self.counts.requests += 1;
         self.counts.waiting += 1;
+        self.wait(now, subject, frame, waiter);
+    }
+
+    /// For a renewal that is yet to be sent.
+    fn wait(&mut self, now: Instant, subject: Subject, frame: Bytes, waiter: Waiter) {
         match self.renewals.get_mut(&subject).map(|renewal| &mut renewal.progress) {
             Some(Progress::Queued { waiters }) => waiters.push(waiter),
             Some(Progress::Sent { open, .. }) => open.push(waiter),
@@ -92,6 +97,11 @@ impl Core {
                     open.retain(|waiter| waiter.client != client);
                 }
             }
+        }
+        if self.clients.is_empty() {
+            // Nobody may come back: each token has streams of its own.
+            let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
+            lanes.into_iter().for_each(|lane| self.handle_retire(lane));
         }
     }
 
@@ -147,7 +157,7 @@ impl Core {
         self.counts.inflight -= 1;
         let Some((waiters, open, message)) = self.take_renewal(subject) else { return Ok(()) };
         for waiter in waiters {
-            self.deliver(waiter, Slot::Reply(frame.clone()));
+            self.deliver(waiter, Slot::Reply { frame: frame.clone(), held: lease.map(|lease| (lease, now)) });
         }
         if !open.is_empty() {
             self.queue(now, subject, message, open);
@@ -215,14 +225,19 @@ impl Core {
     }
 
     /// The next answer for a client.
-    pub fn take(&mut self, client: ClientId) -> Option<Taken> {
-        let client = self.clients.get_mut(&client)?;
+    pub fn take(&mut self, now: Instant, id: ClientId) -> Option<Taken> {
+        let client = self.clients.get_mut(&id)?;
         if let Some(status) = &client.cut {
             return Some(Taken::End(status.clone()));
         }
         match client.slots.front()? {
             Slot::End(status) => Some(Taken::End(status.clone())),
-            Slot::Reply(frame) => {
+            Slot::Reply { held: Some((lease, since)), .. } if now >= *since + HELD_MAX => {
+                let lease = *lease;
+                self.ask_again(now, id, lease);
+                None
+            }
+            Slot::Reply { frame, .. } => {
                 let frame = frame.clone();
                 client.slots.pop_front();
                 client.first += 1;
@@ -230,6 +245,16 @@ impl Core {
             }
             Slot::Waiting(_) => None,
         }
+    }
+
+    /// The first request of a client, whose answer is too old by now.
+    fn ask_again(&mut self, now: Instant, id: ClientId, lease: i64) {
+        let subject = Subject::Lease(lease);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let waiter = Waiter { client: id, slot: client.first, since: now };
+        client.slots[0] = Slot::Waiting(subject);
+        self.counts.waiting += 1;
+        self.wait(now, subject, request(lease), waiter);
     }
 
     /// Requests of a client whose answers it has not taken.
@@ -289,8 +314,12 @@ impl Core {
 
     fn deliver(&mut self, waiter: Waiter, slot: Slot) {
         let client = self.clients.get_mut(&waiter.client).expect("who leaves is taken off every list");
-        client.accepted |= matches!(slot, Slot::Reply(_));
+        client.accepted |= matches!(slot, Slot::Reply { .. });
         let at = waiter.slot - client.first;
+        let slot = match slot {
+            Slot::Reply { frame, .. } if at == 0 => Slot::Reply { frame, held: None },
+            other => other,
+        };
         client.slots[at as usize] = slot;
         self.counts.waiting -= 1;
         if at == 0 {

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use prost::Message;
 
+use crate::proto::etcdserverpb::LeaseKeepAliveRequest;
 use crate::types::status::Status;
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +98,11 @@ pub(super) struct Client {
 /// What became of a request.
 pub(super) enum Slot {
     End(Status),
-    Reply(Bytes),
+    Reply {
+        frame: Bytes,
+        /// The lease, and since when its answer has waited for that to an earlier request.
+        held: Option<(i64, Instant)>,
+    },
     Waiting(Subject),
 }
 
@@ -116,6 +122,13 @@ pub(super) struct Waiter {
     pub client: ClientId,
     pub slot: u64,
     pub since: Instant,
+}
+
+/// As clients write it.
+pub(super) fn request(lease: i64) -> Bytes {
+    let message = LeaseKeepAliveRequest { id: lease }.encode_to_vec();
+    let length = u32::try_from(message.len()).expect("a number is short");
+    [&[0], &length.to_be_bytes()[..], &message].concat().into()
 }
 
 #[derive(Default)]
@@ -140,6 +153,10 @@ impl Lane {
         self.head_since.is_some_and(|since| now >= since + HEAD_SLOW)
     }
 }
+
+/// A client counts the time of a lease from when it gets the answer. One that had to wait for
+/// longer is not told any more: the lease is renewed once again.
+pub(super) const HELD_MAX: Duration = Duration::from_millis(500);
 
 /// A renewal takes a healthy leader a millisecond, or some heartbeats when it has to make sure that
 /// it leads.
