@@ -11,6 +11,7 @@
 mod defaults;
 mod resolve;
 mod section;
+mod share;
 mod upstream;
 mod yaml;
 

@@ -26,7 +26,7 @@ impl Caller {
         is_plain.then(|| Self::by(headers))
     }
 
-    fn by(metadata: &HeaderMap) -> Self {
+    pub fn by(metadata: &HeaderMap) -> Self {
         let values =
             |name: &'static HeaderName| metadata.get_all(name).iter().map(move |value| (name, value.clone()));
         Self(NAMES.into_iter().flat_map(values).collect())
@@ -34,6 +34,19 @@ impl Caller {
 
     pub fn requires_leader(&self) -> bool {
         self.0.iter().any(|(name, _)| **name == HAS_LEADER)
+    }
+
+    /// Everything but who it is.
+    pub fn without_token(&self) -> Self {
+        let is_token = |name: &HeaderName| *name == TOKEN || name == http::header::AUTHORIZATION;
+        Self(self.0.iter().filter(|(name, _)| !is_token(name)).cloned().collect())
+    }
+
+    /// The same as the one whose token this is.
+    pub fn with_token(&self, token: &HeaderValue) -> Self {
+        let mut caller = self.without_token();
+        caller.0.push((&TOKEN, token.clone()));
+        caller
     }
 
     /// The same for the same caller, and for no other.

@@ -46,6 +46,7 @@ mod slow;
 mod starts;
 mod stream;
 mod subject;
+mod users;
 
 fn long() -> bool {
     crate::bad_input::length() > 1

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use crate::upstream::health::Credentials;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Whether watches are shared at all.
     pub coalesce: bool,
+    /// As whom feeds are opened, so that users can share them. Without it feeds are shared by token.
+    pub account: Option<Credentials>,
     /// Bytes that all rings together may hold.
     pub ring_bytes: usize,
     /// Bytes that may wait for one client stream. Beyond it its watchers lag.
@@ -42,6 +46,8 @@ impl Default for Config {
         Self {
             // Until it has been in use for a while.
             coalesce: false,
+            // Needs a user of its own.
+            account: None,
             // A minute of 4,000 events a second with 256 bytes each.
             ring_bytes: 64 << 20,
             // Some seconds of the same, and eight of the largest requests.

@@ -27,6 +27,7 @@ mod message;
 mod moving;
 mod numbers;
 mod output;
+mod parting;
 mod progress;
 mod range;
 mod requests;
@@ -49,6 +50,7 @@ pub use output::{
     Authorization, Authorize, CreateId, Delivery, EndReason, FeedId, Identity, Open, Output, Probe, StreamId,
     Upstream,
 };
+pub use parting::Parted;
 pub use range::Range;
 
 use super::config::Config;
@@ -120,11 +122,6 @@ impl Core {
     /// A client has opened a stream.
     pub fn handle_stream(&mut self, stream: StreamId, identity: Identity) {
         self.streams.insert(stream, Stream::new(identity));
-    }
-
-    /// Whose stream it is.
-    pub fn identity(&self, stream: StreamId) -> Option<&Identity> {
-        self.streams.get(&stream).map(|stream| &stream.identity)
     }
 
     /// Whether anything is open for this identity.

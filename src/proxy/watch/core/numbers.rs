@@ -31,6 +31,8 @@ pub struct Numbers {
     /// Watchers that had to wait for room in their stream.
     pub lags: u64,
     pub compaction_cancels: u64,
+    /// Streams that could not share with those of other users.
+    pub parted: u64,
     /// Streams ended by the hub.
     pub ends: u64,
 }
@@ -48,6 +50,7 @@ pub(super) struct Counts {
     pub merges: u64,
     pub lags: u64,
     pub compaction_cancels: u64,
+    pub parted: u64,
     pub ends: u64,
 }
 
@@ -65,6 +68,7 @@ impl Core {
             merges,
             lags,
             compaction_cancels,
+            parted,
             ends,
         } = self.counts;
         let lagging = self.watchers.values().filter(|it| matches!(it.place, Place::Lagging { .. })).count();
@@ -88,6 +92,7 @@ impl Core {
             merges,
             lags,
             compaction_cancels,
+            parted,
             ends,
         }
     }

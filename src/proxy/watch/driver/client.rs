@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
-use super::super::core::{Delivery, Events, Identity, Request, StreamId};
+use super::super::core::{Delivery, Events, Request, StreamId};
 use super::state::{Shared, Taken};
 use crate::proxy::caller::Caller;
 use crate::proxy::frames::Frames;
@@ -22,7 +22,6 @@ use crate::types::status::{Code, DEADLINE_EXCEEDED, Status};
 pub(in crate::proxy) struct Watches {
     shared: Arc<Shared>,
     stream: StreamId,
-    identity: Identity,
     requests: Requests,
     deadline: Option<Pin<Box<Sleep>>>,
     /// In data frames.
@@ -42,12 +41,10 @@ enum Requests {
 
 impl Watches {
     pub fn new(shared: &Arc<Shared>, caller: Caller, body: Body, deadline: Option<Instant>) -> Self {
-        let identity = Identity(caller.bytes());
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         Self {
             stream: shared.join(caller),
             shared: shared.clone(),
-            identity,
             requests: Requests::Open { body, frames: Frames::new(REQUEST_MAX) },
             deadline,
             ahead: VecDeque::new(),
@@ -159,7 +156,7 @@ impl HttpBody for Watches {
 
 impl Drop for Watches {
     fn drop(&mut self) {
-        self.shared.leave(self.stream, &self.identity);
+        self.shared.leave(self.stream);
     }
 }
 

@@ -37,6 +37,8 @@ struct Pipe {
     waker: Option<Waker>,
     over: Arc<Notify>,
     is_over: bool,
+    /// Nothing more is opened on it.
+    is_retired: bool,
     /// Its member says nothing of progress that is not so.
     is_reliable: bool,
 }
@@ -58,7 +60,8 @@ pub(super) enum Outgoing {
 impl Pipes {
     pub fn open(&mut self, open: &Open) -> Opening {
         let shared = self.pipes.iter().filter(|(_, pipe)| {
-            !open.alone && !pipe.alone && !pipe.is_over && pipe.identity == open.identity
+            let takes = !pipe.alone && !pipe.is_over && !pipe.is_retired;
+            !open.alone && takes && pipe.identity == open.identity
         });
         let (count, emptiest) = shared.fold((0, None), |(count, best), (id, pipe)| {
             let load = pipe.watches.len();
@@ -112,6 +115,13 @@ impl Pipes {
     pub fn on_member(&mut self, id: PipeId, is_reliable: bool) {
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.is_reliable = is_reliable;
+        }
+    }
+
+    /// Whom it was opened as would not be let in again. What it has goes on.
+    pub fn retire(&mut self, id: PipeId) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.is_retired = true;
         }
     }
 
@@ -188,6 +198,7 @@ impl Pipe {
             waker: None,
             over: Arc::default(),
             is_over: false,
+            is_retired: false,
             is_reliable: false,
         }
     }

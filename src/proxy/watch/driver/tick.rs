@@ -34,10 +34,8 @@ pub(in crate::proxy::watch) async fn run(shared: Arc<Shared>) {
         if proxy.upstream.view().leader != Leader::None {
             leaderless_since = None;
         } else if now >= *leaderless_since.get_or_insert(now) + LEADERLESS_MAX {
-            for (identity, caller) in shared.callers() {
-                if caller.requires_leader() {
-                    shared.with(|core, now| core.handle_no_leader(&identity, now));
-                }
+            for identity in shared.requiring_leader() {
+                shared.with(|core, now| core.handle_no_leader(&identity, now));
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod parting;
 mod random;
 mod scenarios;
 mod world;

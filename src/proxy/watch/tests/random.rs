@@ -5,7 +5,7 @@ use super::client::Verdict;
 use super::cluster::Change;
 use super::world::{MS, World};
 use crate::proxy::watch::Config;
-use crate::proxy::watch::core::{Create, Filters, StreamId};
+use crate::proxy::watch::core::{Create, Filters, Open, StreamId};
 
 /// Tells how to reproduce a failure: with `ETCDLET_SEED`.
 struct Seed(u64);
@@ -27,7 +27,7 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
         }
         Err(_) => 0..12_000,
     };
-    let mut totals = [0; 8];
+    let mut totals = [0; 9];
     for seed in seeds.clone() {
         let _told = Seed(seed);
         let seen = history(seed);
@@ -36,7 +36,9 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
         }
     }
     if seeds.end - seeds.start > 1 {
-        eprintln!("events, progress, compactions, lags, catch-ups, merges, resumes, ends: {totals:?}");
+        eprintln!(
+            "events, progress, compactions, lags, catch-ups, merges, resumes, parted, ends: {totals:?}"
+        );
         assert!(totals.iter().all(|total| *total > 0), "what is tested happens: {totals:?}");
     }
 }
@@ -55,7 +57,7 @@ fn config(random: &mut fastrand::Rng) -> Config {
     }
 }
 
-fn history(seed: u64) -> [u64; 8] {
+fn history(seed: u64) -> [u64; 9] {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::new(config(&mut random), seed ^ 0x5eed);
     let (mut progress, mut compactions, mut events) = (0, 0, 0);
@@ -107,6 +109,7 @@ fn history(seed: u64) -> [u64; 8] {
         numbers.catch_ups_opened,
         numbers.merges,
         numbers.resumes,
+        numbers.parted,
         world.ends.len() as u64,
     ]
 }
@@ -182,7 +185,14 @@ fn rare(
     random: &mut fastrand::Rng,
     stream: impl Fn(&World, &mut fastrand::Rng) -> Option<StreamId>,
 ) {
-    match random.u8(..6) {
+    match random.u8(..8) {
+        6.. => {
+            // Alone there is nobody else to try.
+            let shared = |it: &Open| !it.identity.0.starts_with(b"own");
+            if let Some(at) = world.opening.iter().position(shared) {
+                world.refuse(at);
+            }
+        }
         0..4 => {
             let (from, to) = (world.cluster.store.compacted.max(1), world.cluster.store.revision());
             // A member that has not applied it yet compacts when it has.
