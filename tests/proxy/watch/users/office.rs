@@ -158,6 +158,19 @@ pub(super) fn cheap(options: Options) -> Options {
     options.flag("--bcrypt-cost=4")
 }
 
+/// What members sign tokens with.
+pub(super) fn secret() -> NamedTempFile {
+    let secret = NamedTempFile::new().expect("a file can be made");
+    std::fs::write(&secret, "what only the members know").expect("it can be written");
+    secret
+}
+
+/// Tokens that nobody has to remember.
+pub(super) fn signed(secret: &NamedTempFile, ttl: Duration) -> Options {
+    let (path, ttl) = (secret.path().display(), ttl.as_secs());
+    Options::default().flag(format!("--auth-token=jwt,sign-method=HS256,priv-key={path},ttl={ttl}s"))
+}
+
 pub(super) fn guard(etcd: &Etcd, own: &str) {
     for arguments in [
         "user add root:root",

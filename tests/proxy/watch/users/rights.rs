@@ -1,8 +1,11 @@
 //! Who may not watch is refused, and a right that is taken away ends nothing: as with etcd.
 
+use std::time::Duration;
+
 use etcdlet::proto::etcdserverpb as pb;
 
-use super::office::{Office, Share};
+use super::office::{Office, Share, secret, signed};
+use crate::support::etcd::Options;
 use crate::support::grpc::metadata;
 use crate::watch::client::{Client, Seen, claim, key, prefix};
 
@@ -96,10 +99,11 @@ const REVOCATIONS: [(&[&str], &str); 5] = [
 ];
 
 /// etcd asks for the right when a watch is created, and never again.
-async fn revoked(line: &str, share: Share) {
+async fn revoked(options: Options, share: Share, any: Option<&str>) {
     let mut found = Vec::new();
     for (commands, expected) in REVOCATIONS {
-        let office = Office::open(line, share);
+        let expected = any.unwrap_or(expected);
+        let office = Office::with(options.clone(), share, "/");
         let outcome: Seen<()> = async {
             let mut before = office.pair("a", prefix("/shared/")).await?;
             let mut other = office.pair("b", prefix("/shared/")).await?;
@@ -126,6 +130,10 @@ async fn revoked(line: &str, share: Share) {
             let third = writer.put("/shared/3", "end").await?;
             before.agree(third).await?;
             other.agree(third).await?;
+            // What was not open before.
+            let mut behind = office.pair("b", prefix("/b/")).await?;
+            let fourth = writer.put("/b/1", "end").await?;
+            behind.agree(fourth).await?;
             Ok(())
         }
         .await;
@@ -134,7 +142,7 @@ async fn revoked(line: &str, share: Share) {
         }
         office.close(&[]);
     }
-    assert!(found.is_empty(), "etcd {line}, {share:?}: {found:#?}");
+    assert!(found.is_empty(), "{options:?}, {share:?}: {found:#?}");
 }
 
 async fn change_password(office: &Office, user: &str) -> Seen<()> {
@@ -151,15 +159,23 @@ async fn change_password(office: &Office, user: &str) -> Seen<()> {
 
 #[tokio::test]
 async fn a_watch_outlives_the_rights_of_its_user_and_no_new_one_is_let_in() {
-    revoked("3.5", Share::Users).await;
+    revoked(Options::default().version("3.5"), Share::Users, None).await;
 }
 
 #[tokio::test]
 async fn a_watch_outlives_the_rights_of_its_user_and_no_new_one_is_let_in_3_7() {
-    revoked("3.7", Share::Users).await;
+    revoked(Options::default().version("3.7"), Share::Users, None).await;
 }
 
 #[tokio::test]
 async fn a_watch_outlives_the_rights_of_its_user_and_no_new_one_is_let_in_by_token() {
-    revoked("3.5", Share::Token).await;
+    revoked(Options::default().version("3.5"), Share::Token, None).await;
+}
+
+/// A signed token is as old as the rights that it was given with, and no change of anybody's is forgiven.
+#[tokio::test]
+async fn a_watch_outlives_its_signed_token_and_no_new_one_is_let_in_by_it() {
+    let secret = secret();
+    let old = "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old";
+    revoked(signed(&secret, Duration::from_secs(600)), Share::Users, Some(old)).await;
 }

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tempfile::NamedTempFile;
 use tokio::time::sleep;
 
-use super::office::{Office, SECRET, Share, cheap, guard, sidecar};
+use super::office::{Office, SECRET, Share, cheap, guard, secret, sidecar, signed};
 use crate::observability::becomes;
 use crate::support::etcd::Options;
 use crate::support::grpc::PATIENCE;
@@ -73,11 +72,8 @@ async fn a_token_that_expires_is_noticed_by_nobody_where_users_share_3_6() {
 /// Tokens that say themselves until when they are good, and that no auth change survives.
 #[tokio::test]
 async fn a_signed_token_that_expires_is_noticed_by_nobody_where_users_share() {
-    let secret = NamedTempFile::new().expect("a file can be made");
-    std::fs::write(&secret, "what only the members know").expect("it can be written");
-    let (path, ttl) = (secret.path().display(), TOKEN_TTL.as_secs());
-    let token = format!("--auth-token=jwt,sign-method=HS256,priv-key={path},ttl={ttl}s");
-    expires("3.5", Share::Users, Options::default().flag(token)).await;
+    let secret = secret();
+    expires("3.5", Share::Users, signed(&secret, TOKEN_TTL)).await;
 }
 
 /// Streams to the member that were opened with the old token take no more watches.
