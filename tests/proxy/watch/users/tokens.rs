@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use etcdlet::proto::etcdserverpb as pb;
 use tokio::time::sleep;
 
 use super::office::{Office, SECRET, Share, cheap, guard, secret, sidecar, signed};
 use crate::observability::becomes;
-use crate::support::etcd::Options;
+use crate::support::etcd::{Cluster, Options};
 use crate::support::grpc::PATIENCE;
 use crate::watch::client::{Client, ENDED, Seen, claim, key, modified, prefix};
 
@@ -134,6 +135,7 @@ async fn a_cluster_whose_members_restart_one_by_one_is_watched_on_by_all() {
     let mut written = Vec::new();
     for round in 0..4 {
         let writer = connect("writer").await;
+        is_known_to_all(&cluster, &writer).await;
         for number in 0..10 {
             let key = format!("/shared/{round}/{number}");
             written.push((writer.put(&key, "1").await.expect("the writer may"), key));
@@ -149,6 +151,20 @@ async fn a_cluster_whose_members_restart_one_by_one_is_watched_on_by_all() {
         assert_eq!(watch.is_silent().await, Ok(()));
     }
     assert!(!sidecar.log().contains("panic"), "{}", sidecar.log());
+}
+
+/// A member takes a token when it has applied that it was given.
+async fn is_known_to_all(cluster: &Cluster, client: &Client) {
+    let request = pb::RangeRequest { key: "/shared/".into(), serializable: true, ..Default::default() };
+    let deadline = Instant::now() + SOON;
+    for member in &cluster.members {
+        let direct = Client::connect(&member.endpoint(), PATIENCE).await;
+        let direct = Client { metadata: client.metadata.clone(), ..direct };
+        while let Err(refused) = direct.call::<_, pb::RangeResponse>(RANGE, &request).await {
+            assert!(Instant::now() < deadline, "{}: {refused}", member.name());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 /// With it go the tokens of everybody.
@@ -193,6 +209,7 @@ async fn a_restart_of_the_member_is_noticed_by_nobody_where_users_share_3_6() {
 }
 
 const SOON: Duration = Duration::from_secs(10);
+const RANGE: &str = "/etcdserverpb.KV/Range";
 const TOKEN_TTL: Duration = Duration::from_secs(1);
 
 /// More than there are streams to a member.
