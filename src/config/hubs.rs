@@ -6,12 +6,18 @@ use super::section::Section;
 use crate::proxy;
 
 /// How watches are shared.
-pub(super) fn watch(root: &mut Section, errors: &mut Vec<String>) -> proxy::watch::Config {
+/// `upstream` is missing only together with an error.
+pub(super) fn watch(
+    root: &mut Section,
+    upstream: Option<&crate::upstream::Config>,
+    errors: &mut Vec<String>,
+) -> proxy::watch::Config {
     let defaults = proxy::watch::Config::default();
     let mut watch = root.section("watch", errors);
     let coalesce = watch.flag("coalesce", errors).unwrap_or(defaults.coalesce);
     let config = proxy::watch::Config {
         coalesce,
+        account: super::share::read(&mut watch, upstream, errors),
         prefixes: super::prefixes::read(&mut watch, coalesce, errors),
         ring_bytes: size(&mut watch, "ring-bytes", defaults.ring_bytes as u64, errors),
         stream_bytes: size(&mut watch, "lag-bytes-max", defaults.stream_bytes as u64, errors),
@@ -58,7 +64,7 @@ mod tests {
     fn read(text: &str) -> Result<proxy::watch::Config, Vec<String>> {
         let mut errors = Vec::new();
         let root = yaml::parse(&format!("watch: {text}")).unwrap();
-        let config = watch(&mut Section::root(root, &mut errors), &mut errors);
+        let config = watch(&mut Section::root(root, &mut errors), None, &mut errors);
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 

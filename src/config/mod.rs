@@ -13,6 +13,7 @@ mod hubs;
 mod prefixes;
 mod resolve;
 mod section;
+mod share;
 mod upstream;
 mod yaml;
 

@@ -54,8 +54,9 @@ fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -
     };
     drain.finish(errors);
     let listeners = listeners(&mut root, overrides, errors);
-    let proxy = proxy(&mut root, retry_buffer, retry_buffer_total, &listeners, errors);
     let upstream = super::upstream::read(&mut root, overrides, errors);
+    let watch = hubs::watch(&mut root, upstream.as_ref(), errors);
+    let proxy = proxy(&mut root, retry_buffer, retry_buffer_total, &listeners, watch, errors);
     let threads = root.count("threads", MAX_THREADS, errors);
     let admin = admin(&mut root, overrides, errors);
     let log = log(&mut root, overrides, errors);
@@ -79,6 +80,7 @@ fn proxy(
     retry_buffer: usize,
     retry_buffer_total: usize,
     listeners: &[Listener],
+    watch: proxy::watch::Config,
     errors: &mut Vec<String>,
 ) -> proxy::Config {
     let mut route = root.section("route", errors);
@@ -109,7 +111,6 @@ fn proxy(
         calls: hold.count("calls", MAX_HELD, errors).unwrap_or(defaults::HOLD_CALLS),
     };
     hold.finish(errors);
-    let watch = hubs::watch(root, errors);
     let lease = hubs::lease(root, errors);
     proxy::Config {
         retry_buffer,
@@ -416,6 +417,26 @@ log: {level: loud}
                 "member: unknown key",
             ]
         );
+    }
+
+    #[test]
+    fn users_share_watches_only_with_a_user_that_opens_them() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "secret\n").unwrap();
+        let auth = format!("auth: {{username: etcdlet, password-file: '{}'}}", file.path().display());
+        let with = |share: &str, auth: &str| {
+            let text = format!("{{upstream: {{endpoints: ['a:1'], {auth}}}, watch: {{{share}}}}}");
+            read(&text, &Overrides::default()).map(|config| config.proxy.watch.account)
+        };
+        let account = with("share: users", &auth).unwrap().unwrap();
+        assert_eq!((account.username.as_str(), account.password.as_str()), ("etcdlet", "secret"));
+        assert!(!format!("{account:?}").contains("secret"));
+        assert_eq!(with("share: token", &auth), Ok(None));
+        assert_eq!(with("", &auth), Ok(None));
+        let missing = "watch.share: users needs upstream.auth (username and password-file)";
+        assert_eq!(with("share: users", ""), Err(vec![missing.to_owned()]));
+        let unknown = "watch.share: expected token or users, found \"all\"";
+        assert_eq!(with("share: all", &auth), Err(vec![unknown.to_owned()]));
     }
 
     #[test]

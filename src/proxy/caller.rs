@@ -38,6 +38,19 @@ impl Caller {
         self.0.iter().any(|(name, _)| **name == HAS_LEADER)
     }
 
+    /// Everything but who it is.
+    pub fn without_token(&self) -> Self {
+        let is_token = |name: &HeaderName| *name == TOKEN || name == http::header::AUTHORIZATION;
+        Self(self.0.iter().filter(|(name, _)| !is_token(name)).cloned().collect())
+    }
+
+    /// The same as the one whose token this is.
+    pub fn with_token(&self, token: &HeaderValue) -> Self {
+        let mut caller = self.without_token();
+        caller.0.push((&TOKEN, token.clone()));
+        caller
+    }
+
     /// The same for the same caller, and for no other. etcd only counts calls by the version of their
     /// client, if it can be read (`server/etcdserver/api/v3rpc/interceptor.go`).
     pub fn bytes(&self) -> Bytes {

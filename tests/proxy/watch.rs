@@ -50,6 +50,7 @@ mod starts;
 mod stream;
 mod subject;
 mod threads;
+mod users;
 
 fn long() -> bool {
     crate::bad_input::length() > 1

@@ -54,7 +54,7 @@ impl Hub {
     fn taken(&mut self, client: ClientId) -> Vec<String> {
         let mut taken = Vec::new();
         loop {
-            match self.core.take(client) {
+            match self.core.take(self.now, client) {
                 Some(Taken::Reply(frame)) => taken.push(String::from_utf8(frame.to_vec()).unwrap()),
                 Some(Taken::End(status)) => {
                     taken.push(format!("{}: {}", status.code.name(), status.message));
@@ -114,6 +114,53 @@ fn answers_come_in_the_order_of_the_requests() {
     hub.answer(first, 7, "seven");
     assert!(hub.outputs().contains(&Output::Client(a)));
     assert_eq!(hub.taken(a), ["seven", "eight", "seven"]);
+}
+
+#[test]
+fn an_answer_that_waited_for_another_is_not_told_when_it_is_old() {
+    let mut hub = Hub::new(2);
+    let a = hub.core.handle_join();
+    hub.ask(a, 7);
+    let first = hub.started();
+    hub.ask(a, 8);
+    let second = hub.started();
+    assert_eq!((hub.sent(first), hub.sent(second)), (vec!["lease 7".into()], vec!["lease 8".into()]));
+    hub.answer(second, 8, "eight");
+    // The first lease has expired, and etcd waits for its revocation.
+    hub.now += Duration::from_secs(2);
+    hub.answer(first, 7, "seven");
+    assert_eq!(hub.taken(a), ["seven"]);
+    let [lane] = [first, second].into_iter().filter(|lane| !hub.sent(*lane).is_empty()).collect::<Vec<_>>()[..]
+    else {
+        panic!("not renewed once")
+    };
+    hub.answer(lane, 8, "eight, now");
+    hub.now += Duration::from_secs(2);
+    assert_eq!(hub.taken(a), ["eight, now"], "who reads late has to wait for nobody");
+    assert_eq!(hub.core.take_counts(), Counts { requests: 2, renewals: 3, ..Counts::default() });
+}
+
+#[test]
+fn streams_to_the_leader_end_with_the_last_client() {
+    let mut hub = Hub::new(1);
+    let (a, b) = (hub.core.handle_join(), hub.core.handle_join());
+    hub.ask(a, 7);
+    let lane = hub.started();
+    hub.sent(lane);
+    hub.core.handle_leave(b);
+    assert!(!hub.core.has_sent_all(lane));
+    hub.core.handle_leave(a);
+    assert!(!hub.core.has_sent_all(lane), "an answer is on its way");
+    hub.answer(lane, 7, "to nobody");
+    assert!(hub.core.has_sent_all(lane));
+    // Somebody comes before it has ended.
+    let c = hub.core.handle_join();
+    hub.ask(c, 7);
+    assert_eq!(hub.sent(lane), [] as [&str; 0]);
+    assert!(matches!(hub.ended(lane, Code::Ok, ""), Next::Again { .. }));
+    assert_eq!(hub.sent(lane), ["lease 7"]);
+    hub.answer(lane, 7, "for c");
+    assert_eq!(hub.taken(c), ["for c"]);
 }
 
 #[test]

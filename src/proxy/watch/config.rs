@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::upstream::health::Credentials;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Whether watches are shared at all.
     pub coalesce: bool,
     /// What is different below these, each of them once.
     pub prefixes: Vec<Prefix>,
+    /// As whom feeds are opened, so that users can share them. Without it feeds are shared by token.
+    pub account: Option<Credentials>,
     /// Bytes that all rings together may hold.
     pub ring_bytes: usize,
     /// Bytes that may wait for one client stream. Beyond it its watchers lag.
@@ -72,6 +76,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             coalesce: true,
+            // Needs a user of its own.
+            account: None,
             prefixes: Vec::new(),
             // A minute of 4,000 events a second with 256 bytes each.
             ring_bytes: 64 << 20,

@@ -32,6 +32,7 @@ pub struct WatchMetrics {
     splits: IntCounter,
     lags: IntCounter,
     compaction_cancels: IntCounter,
+    parted: IntCounter,
     ends: IntCounter,
 }
 
@@ -86,6 +87,10 @@ impl WatchMetrics {
                 "etcdlet_watch_compaction_cancels_total",
                 "Watches canceled because what they still had to see was compacted.",
             ),
+            parted: counter(
+                "etcdlet_watch_parted_total",
+                "Streams of clients that went on under their own token, because upstream.auth may not.",
+            ),
             ends: counter(
                 "etcdlet_watch_ends_total",
                 "Streams of clients that were ended, to be opened again by the client.",
@@ -123,6 +128,7 @@ impl WatchMetrics {
             (&self.splits, before.splits, now.splits),
             (&self.lags, before.lags, now.lags),
             (&self.compaction_cancels, before.compaction_cancels, now.compaction_cancels),
+            (&self.parted, before.parted, now.parted),
             (&self.ends, before.ends, now.ends),
         ] {
             counter.inc_by(now - before);

@@ -29,6 +29,7 @@ mod moving;
 mod narrowing;
 mod numbers;
 mod output;
+mod parting;
 mod prefixes;
 mod progress;
 mod range;
@@ -54,6 +55,7 @@ pub use output::{
     Authorization, Authorize, CreateId, Delivery, EndReason, FeedId, Identity, Open, Output, Probe, StreamId,
     Upstream,
 };
+pub use parting::Parted;
 pub use range::Range;
 pub use standing::Standing;
 pub use table::{FeedState, Row, Table};
@@ -130,11 +132,6 @@ impl Core {
     /// A client has opened a stream.
     pub fn handle_stream(&mut self, stream: StreamId, identity: Identity) {
         self.streams.insert(stream, Stream::new(identity));
-    }
-
-    /// Whose stream it is.
-    pub fn identity(&self, stream: StreamId) -> Option<&Identity> {
-        self.streams.get(&stream).map(|stream| &stream.identity)
     }
 
     /// Whether anything is open for this identity.

@@ -41,6 +41,8 @@ pub struct Numbers {
     /// Watchers that had to wait for room in their stream.
     pub lags: u64,
     pub compaction_cancels: u64,
+    /// Streams that could not share with those of other users.
+    pub parted: u64,
     /// Streams ended by the hub.
     pub ends: u64,
 }
@@ -67,6 +69,7 @@ pub(super) struct Counts {
     pub splits: u64,
     pub lags: u64,
     pub compaction_cancels: u64,
+    pub parted: u64,
     pub ends: u64,
 }
 
@@ -86,6 +89,7 @@ impl Core {
             splits,
             lags,
             compaction_cancels,
+            parted,
             ends,
         } = self.counts;
         let mut lagging = 0;
@@ -122,6 +126,7 @@ impl Core {
             splits,
             lags,
             compaction_cancels,
+            parted,
             ends,
         }
     }

@@ -21,18 +21,17 @@ use crate::upstream::Answer;
 
 pub(super) async fn run(proxy: Arc<Proxy>, shared: Arc<Shared>, caller: Caller, request: Authorize) {
     let authorization = match request.range {
-        Some(probe) => {
-            let (permission, revision) =
-                tokio::join!(permission(&proxy, &caller, &probe), revision(&proxy, &caller, &probe.key));
-            match (permission, revision) {
-                (Permission::Denied(reason), revision) => {
-                    Authorization::Denied { header: revision.ok(), reason }
+        Some(probe) => match ask(&proxy, &caller, &probe, Member::Any).await {
+            // A member that lags may not know a token that another one has just given out, or a right.
+            denied @ Authorization::Denied { .. } => {
+                match ask(&proxy, &caller, &probe, Member::Fresh).await {
+                    Authorization::Failed => denied,
+                    other => other,
                 }
-                (Permission::Granted, Ok(header)) => Authorization::Permitted { header },
-                (Permission::Unknown, _) | (Permission::Granted, Err(_)) => Authorization::Failed,
             }
-        }
-        None => match revision(&proxy, &caller, &Bytes::from_static(&[0])).await {
+            other => other,
+        },
+        None => match revision(&proxy, &caller, &Bytes::from_static(&[0]), Member::Any).await {
             Ok(header) => Authorization::Permitted { header },
             Err(reason) => Authorization::Denied { header: None, reason },
         },
@@ -47,6 +46,24 @@ pub(super) async fn run(proxy: Arc<Proxy>, shared: Arc<Shared>, caller: Caller, 
     shared.with(|core, now| core.handle_authorized(request.create, authorization, watermark, now));
 }
 
+/// Who is asked.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Member {
+    Any,
+    /// One that knows all that was acknowledged.
+    Fresh,
+}
+
+async fn ask(proxy: &Arc<Proxy>, caller: &Caller, probe: &Probe, member: Member) -> Authorization {
+    let (permission, revision) =
+        tokio::join!(permission(proxy, caller, probe, member), revision(proxy, caller, &probe.key, member));
+    match (permission, revision) {
+        (Permission::Denied(reason), revision) => Authorization::Denied { header: revision.ok(), reason },
+        (Permission::Granted, Ok(header)) => Authorization::Permitted { header },
+        (Permission::Unknown, _) | (Permission::Granted, Err(_)) => Authorization::Failed,
+    }
+}
+
 enum Permission {
     Denied(String),
     Granted,
@@ -54,10 +71,10 @@ enum Permission {
     Unknown,
 }
 
-async fn permission(proxy: &Proxy, caller: &Caller, probe: &Probe) -> Permission {
+async fn permission(proxy: &Proxy, caller: &Caller, probe: &Probe, member: Member) -> Permission {
     let Probe { key, range_end } = probe.clone();
-    let request =
-        RangeRequest { key, range_end, revision: i64::MAX, serializable: true, ..Default::default() };
+    let serializable = member == Member::Any;
+    let request = RangeRequest { key, range_end, revision: i64::MAX, serializable, ..Default::default() };
     // Not as a read that may be stale: the error is the answer.
     let Ok(answer) = proxy.answer_as_is(call(caller, &request)).await else { return Permission::Unknown };
     match error(&answer) {
@@ -75,15 +92,25 @@ pub(super) enum Unread {
     Refused(String),
 }
 
-async fn revision(proxy: &Arc<Proxy>, caller: &Caller, key: &Bytes) -> Result<Header, String> {
-    let header = header(proxy, caller, key).await;
+async fn revision(
+    proxy: &Arc<Proxy>,
+    caller: &Caller,
+    key: &Bytes,
+    member: Member,
+) -> Result<Header, String> {
+    let header = header(proxy, caller, key, member).await;
     header.map_err(|(Unread::Failed(reason) | Unread::Refused(reason))| reason)
 }
 
 /// The header of a read of one key.
-pub(super) async fn header(proxy: &Arc<Proxy>, caller: &Caller, key: &Bytes) -> Result<Header, Unread> {
-    let request =
-        RangeRequest { key: key.clone(), keys_only: true, serializable: true, ..Default::default() };
+pub(super) async fn header(
+    proxy: &Arc<Proxy>,
+    caller: &Caller,
+    key: &Bytes,
+    member: Member,
+) -> Result<Header, Unread> {
+    let serializable = member == Member::Any;
+    let request = RangeRequest { key: key.clone(), keys_only: true, serializable, ..Default::default() };
     let answered = proxy.answer(call(caller, &request), Instant::now()).await;
     let answered = answered.map_err(|_| Unread::Failed(String::new()))?;
     match (answered.header, error(&answered.answer)) {

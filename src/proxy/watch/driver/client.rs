@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
-use super::super::core::{Delivery, Events, Identity, Request, StreamId};
+use super::super::core::{Delivery, Events, Request, StreamId};
 use super::objection::objection;
 use super::state::{Shared, Taken};
 use crate::proxy::caller::Caller;
@@ -23,7 +23,6 @@ use crate::types::status::{Code, DEADLINE_EXCEEDED, Status};
 pub(in crate::proxy) struct Watches {
     shared: Arc<Shared>,
     stream: StreamId,
-    identity: Identity,
     caller: Caller,
     requests: Requests,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -46,13 +45,11 @@ enum Requests {
 
 impl Watches {
     pub fn new(shared: &Arc<Shared>, caller: Caller, body: Body, deadline: Option<Instant>) -> Self {
-        let identity = Identity(caller.bytes());
         let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into())));
         Self {
             stream: shared.join(caller.clone()),
             shared: shared.clone(),
             caller,
-            identity,
             requests: Requests::Open { body, frames: Frames::new(REQUEST_MAX) },
             deadline,
             ahead: VecDeque::new(),
@@ -187,7 +184,7 @@ impl HttpBody for Watches {
 
 impl Drop for Watches {
     fn drop(&mut self) {
-        self.shared.leave(self.stream, &self.identity);
+        self.shared.leave(self.stream);
     }
 }
 

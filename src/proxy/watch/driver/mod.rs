@@ -9,9 +9,11 @@
 //! Invariants: the core is told everything under one lock and its outputs are done before the lock
 //! is given back, so that they are done in its order; nothing waits under the lock.
 
+mod account;
 mod authorize;
 mod client;
 mod objection;
+mod opener;
 mod pipe;
 mod pipes;
 mod standing;

@@ -11,6 +11,8 @@ use hyper::body::{Body as HttpBody, Frame};
 
 use super::super::WATCH;
 use super::super::core::{Identity, Response};
+use super::account::{NoPass, Pass};
+use super::opener::Opener;
 use super::pipes::{Outgoing, PipeId};
 use super::state::Shared;
 use crate::proxy::caller::Caller;
@@ -20,8 +22,8 @@ use crate::types::call::{Body, Broken, Call, Wire};
 use crate::types::ids::ClusterId;
 use crate::types::method::Rpc;
 use crate::types::status::{Code, ETCD_NO_LEADER, GRPC_MESSAGE, grpc_status, percent_decode};
-use crate::upstream::From;
 use crate::upstream::view::{Member, View};
+use crate::upstream::{Answer, From};
 
 /// How a stream ended.
 enum Ended {
@@ -29,6 +31,8 @@ enum Ended {
     Lost { lived: bool },
     /// No member has a leader, and the caller asked for one.
     NoLeader,
+    /// Etcdlet itself may not open any.
+    Refused,
     /// The token that it was opened with is not valid any longer.
     Unauthenticated,
 }
@@ -38,7 +42,7 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     pipe: PipeId,
     identity: Identity,
-    caller: Caller,
+    opener: Opener,
 ) {
     let over = shared.over(pipe);
     let ended = tokio::select! {
@@ -47,11 +51,12 @@ pub(super) async fn run(
             shared.remove_pipe(pipe);
             return;
         }
-        ended = stream(&proxy, &shared, pipe, &caller) => ended,
+        ended = open(&proxy, &shared, pipe, &opener) => ended,
     };
     let lost = shared.remove_pipe(pipe);
     match ended {
         Ended::Unauthenticated => shared.with(|core, now| core.handle_identity_expired(&identity, now)),
+        Ended::Refused => shared.on_refused(&lost),
         Ended::NoLeader => shared.with(|core, now| core.handle_no_leader(&identity, now)),
         Ended::Lost { lived } => {
             // Not all at once, and not again and again where nobody answers.
@@ -62,7 +67,34 @@ pub(super) async fn run(
     }
 }
 
-async fn stream(proxy: &Arc<Proxy>, shared: &Arc<Shared>, pipe: PipeId, caller: &Caller) -> Ended {
+async fn open(proxy: &Arc<Proxy>, shared: &Arc<Shared>, pipe: PipeId, opener: &Opener) -> Ended {
+    let (caller, account) = match (opener, shared.account()) {
+        (Opener::Account(caller), Some(account)) => (caller, account),
+        (Opener::Account(caller) | Opener::Clients(caller), _) => {
+            return stream(proxy, shared, pipe, caller, None).await;
+        }
+    };
+    let pass = match account.pass(proxy, caller).await {
+        Ok(pass) => pass,
+        Err(NoPass::Refused) => return Ended::Refused,
+        Err(NoPass::Unanswered) => return Ended::Lost { lived: false },
+    };
+    match stream(proxy, shared, pipe, &pass.sign(caller), Some(&pass)).await {
+        Ended::Unauthenticated => {
+            account.spend(&pass);
+            Ended::Lost { lived: false }
+        }
+        ended => ended,
+    }
+}
+
+/// Ready when a member has taken the stream.
+async fn begin(
+    proxy: &Arc<Proxy>,
+    shared: &Arc<Shared>,
+    pipe: PipeId,
+    caller: &Caller,
+) -> Result<Answer, Ended> {
     let call = Call {
         rpc: Rpc::of(WATCH),
         wire: Wire::H2,
@@ -73,19 +105,36 @@ async fn stream(proxy: &Arc<Proxy>, shared: &Arc<Shared>, pipe: PipeId, caller: 
     };
     let answer = match proxy.answer(call, Instant::now()).await {
         Ok(Answered { answer, .. }) => answer,
-        Err(Unanswered::Failed(_) | Unanswered::Status(_)) => return Ended::Lost { lived: false },
+        Err(Unanswered::Failed(_) | Unanswered::Status(_)) => return Err(Ended::Lost { lived: false }),
     };
     if let Some(code) = grpc_status(&answer.head.headers) {
         // All that have been asked, for as long as reads are asked, have refused.
         let text = answer.head.headers.get(&GRPC_MESSAGE).map_or(&b""[..], |text| text.as_bytes());
         let refused = code == Code::Unavailable && percent_decode(text) == ETCD_NO_LEADER;
-        return if refused && caller.requires_leader() { Ended::NoLeader } else { ended(code, false) };
+        return Err(if refused && caller.requires_leader() { Ended::NoLeader } else { ended(code, false) });
     }
-    let (mut body, from) = (answer.body, answer.from);
     let view = proxy.upstream.view();
-    let member = view.members.iter().find(|member| member.endpoint.id == from.endpoint);
+    let member = view.members.iter().find(|member| member.endpoint.id == answer.from.endpoint);
     let report = member.and_then(|member| member.report.as_ref());
-    shared.on_member(pipe, from.endpoint, report.is_none_or(|report| answers_progress(&report.version)));
+    shared.on_member(
+        pipe,
+        answer.from.endpoint,
+        report.is_none_or(|report| answers_progress(&report.version)),
+    );
+    Ok(answer)
+}
+
+async fn stream(
+    proxy: &Arc<Proxy>,
+    shared: &Arc<Shared>,
+    pipe: PipeId,
+    caller: &Caller,
+    pass: Option<&Pass>,
+) -> Ended {
+    let Answer { mut body, from, .. } = match begin(proxy, shared, pipe, caller).await {
+        Ok(answer) => answer,
+        Err(ended) => return ended,
+    };
     let mut frames = Frames::new(MESSAGE_MAX);
     let opened = Instant::now();
     let lived = || opened.elapsed() > LIVED_MIN;
@@ -127,7 +176,7 @@ async fn stream(proxy: &Arc<Proxy>, shared: &Arc<Shared>, pipe: PipeId, caller: 
                 Err(_malformed) => return Ended::Lost { lived: false },
             }
         }
-        shared.on_responses(pipe, responses);
+        shared.on_responses(pipe, responses, pass);
     }
 }
 

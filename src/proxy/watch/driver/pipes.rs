@@ -40,6 +40,8 @@ struct Pipe {
     is_over: bool,
     /// Its member.
     endpoint: Option<EndpointId>,
+    /// Nothing more is opened on it.
+    is_retired: bool,
     /// Its member says nothing of progress that is not so.
     is_reliable: bool,
 }
@@ -61,7 +63,8 @@ pub(super) enum Outgoing {
 impl Pipes {
     pub fn open(&mut self, open: &Open) -> Opening {
         let shared = self.pipes.iter().filter(|(_, pipe)| {
-            !open.alone && !pipe.alone && !pipe.is_over && pipe.identity == open.identity
+            let takes = !pipe.alone && !pipe.is_over && !pipe.is_retired;
+            !open.alone && takes && pipe.identity == open.identity
         });
         let (count, emptiest) = shared.fold((0, None), |(count, best), (id, pipe)| {
             let load = pipe.watches.len();
@@ -123,6 +126,13 @@ impl Pipes {
     pub fn endpoint(&self, upstream: Upstream) -> Option<EndpointId> {
         let (id, _) = self.places.get(&upstream)?;
         self.pipes.get(id)?.endpoint
+    }
+
+    /// Whom it was opened as would not be let in again. What it has goes on.
+    pub fn retire(&mut self, id: PipeId) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            pipe.is_retired = true;
+        }
     }
 
     /// Tells whom a response is for.
@@ -199,6 +209,7 @@ impl Pipe {
             over: Arc::default(),
             is_over: false,
             endpoint: None,
+            is_retired: false,
             is_reliable: false,
         }
     }

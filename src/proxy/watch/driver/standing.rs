@@ -8,8 +8,9 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue};
 
 use super::super::config::Prefix;
-use super::super::core::{Identity, Range, Standing};
-use super::authorize::{Unread, header};
+use super::super::core::{Header, Range, Standing};
+use super::account::NoPass;
+use super::authorize::{Member, Unread, header};
 use super::state::Shared;
 use crate::proxy::caller::Caller;
 use crate::proxy::{Proxy, identity};
@@ -25,23 +26,24 @@ async fn keep(shared: &Arc<Shared>, entry: &Prefix) {
     let (Some(feed), Some(proxy)) = (entry.standing, shared.proxy()) else { return };
     let caller = nobody(&proxy, feed.require_leader);
     drop(proxy);
+    let opener = shared.opener(&caller);
     let range = Range::of_prefix(&entry.prefix);
-    let standing = Standing { identity: Identity(caller.bytes()), range, prev_kv: feed.prev_kv };
+    let standing = Standing { identity: opener.identity(), range, prev_kv: feed.prev_kv };
     let mut pace = Pace::new();
     loop {
         let Some(proxy) = shared.proxy() else { return };
         let pause = if shared.with(|core, _| core.wants_standing(&standing)) {
             let life = proxy.watermark.life();
-            match header(&proxy, &caller, &standing.range.wire().0).await {
+            match present(&proxy, shared, &caller, &standing.range).await {
                 // What was read before a restore says nothing of what comes after it.
                 Ok(header) if proxy.watermark.life() == life => {
-                    shared.stand(&caller, |core, now| core.handle_standing(&standing, &header, now));
+                    shared.stand(&opener, |core, now| core.handle_standing(&standing, &header, now));
                     pace.on_opened(Instant::now())
                 }
                 Err(Unread::Refused(reason)) => {
                     if pace.is_first_refusal() {
                         let prefix = entry.prefix.escape_ascii();
-                        tracing::warn!(%prefix, reason, "a standing watch is not permitted without a token");
+                        tracing::warn!(%prefix, reason, "a standing watch is not permitted");
                     }
                     PAUSE_MAX
                 }
@@ -54,6 +56,24 @@ async fn keep(shared: &Arc<Shared>, entry: &Prefix) {
         // A thousand nodes must not ask in step.
         tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
     }
+}
+
+/// The header of a read, by whom the feed will be opened.
+async fn present(
+    proxy: &Arc<Proxy>,
+    shared: &Shared,
+    caller: &Caller,
+    range: &Range,
+) -> Result<Header, Unread> {
+    let signed = match shared.account() {
+        None => None,
+        Some(account) => match account.pass(proxy, caller).await {
+            Ok(pass) => Some(pass.sign(caller)),
+            Err(NoPass::Refused) => return Err(Unread::Refused("upstream.auth is refused".to_owned())),
+            Err(NoPass::Unanswered) => return Err(Unread::Failed(String::new())),
+        },
+    };
+    header(proxy, signed.as_ref().unwrap_or(caller), &range.wire().0, Member::Any).await
 }
 
 /// A caller without a token, as those look that clients' calls have come from.

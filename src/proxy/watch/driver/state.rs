@@ -10,10 +10,12 @@ use tokio::sync::Notify;
 
 use super::super::config::Config;
 use super::super::core::{
-    Core, Delivery, EndReason, Identity, Numbers, Output, Response, StreamId, Table, Upstream,
+    Core, Delivery, EndReason, Identity, Numbers, Output, Parted, Response, StreamId, Table, Upstream,
 };
 use super::super::metrics::WatchMetrics;
+use super::account::{Account, Pass, Refusal};
 use super::authorize;
+use super::opener::Opener;
 use super::pipes::{Opening, PipeId, Pipes};
 use crate::proxy::Proxy;
 use crate::proxy::caller::Caller;
@@ -24,6 +26,8 @@ use crate::types::status::{Code, ETCD_NO_LEADER, Status};
 pub(in crate::proxy) struct Shared {
     metrics: WatchMetrics,
     home: Home,
+    /// As whom feeds are opened that users share.
+    account: Option<Account>,
     state: Mutex<State>,
     /// Something is due earlier than it was.
     pub timer: Notify,
@@ -35,8 +39,8 @@ struct State {
     core: Core,
     outboxes: HashMap<StreamId, Outbox>,
     pipes: Pipes,
-    /// Who stands behind the identities of the core, and how many streams each has.
-    callers: HashMap<Identity, (Caller, usize)>,
+    /// Who opens the feeds of the core's identities, and how many streams each has.
+    openers: HashMap<Identity, (Opener, usize)>,
     streams_made: u64,
     /// What the timer waits for.
     due: Option<Instant>,
@@ -45,8 +49,9 @@ struct State {
 }
 
 /// What waits for a client.
-#[derive(Default)]
 struct Outbox {
+    caller: Caller,
+    identity: Identity,
     deliveries: VecDeque<Delivery>,
     end: Option<Status>,
     waker: Option<Waker>,
@@ -64,7 +69,7 @@ impl Shared {
             core: Core::new(config.clone()),
             outboxes: HashMap::new(),
             pipes: Pipes::default(),
-            callers: HashMap::new(),
+            openers: HashMap::new(),
             streams_made: 0,
             due: None,
             shown: Numbers::default(),
@@ -72,6 +77,7 @@ impl Shared {
         Arc::new(Self {
             metrics,
             home,
+            account: config.account.clone().map(Account::new),
             state: Mutex::new(state),
             timer: Notify::new(),
             hasher: RandomState::new(),
@@ -82,30 +88,42 @@ impl Shared {
         self.home.proxy()
     }
 
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
     pub fn join(self: &Arc<Self>, caller: Caller) -> StreamId {
-        let identity = Identity(caller.bytes());
+        let opener = self.opener(&caller);
         let mut state = self.lock();
         state.streams_made += 1;
         let stream = StreamId(state.streams_made);
-        state.callers.entry(identity.clone()).or_insert_with(|| (caller, 0)).1 += 1;
-        state.outboxes.insert(stream, Outbox::default());
+        let identity = state.on_opener(opener);
+        state.outboxes.insert(stream, Outbox::new(caller, identity.clone()));
         state.core.handle_stream(stream, identity);
         stream
     }
 
-    pub fn leave(self: &Arc<Self>, stream: StreamId, identity: &Identity) {
-        self.lock().outboxes.remove(&stream);
+    pub fn leave(self: &Arc<Self>, stream: StreamId) {
+        let outbox = self.lock().outboxes.remove(&stream);
         self.with(|core, now| core.handle_stream_closed(stream, now));
-        if let Some((_, streams)) = self.lock().callers.get_mut(identity) {
-            *streams -= 1;
+        if let Some(outbox) = outbox {
+            self.lock().off_opener(&outbox.identity);
         }
     }
 
-    /// For a feed that stands: its caller has no stream.
-    pub(super) fn stand(self: &Arc<Self>, caller: &Caller, tell: impl FnOnce(&mut Core, Instant)) {
+    /// As whom the feeds of this caller are opened.
+    pub(super) fn opener(&self, caller: &Caller) -> Opener {
+        match &self.account {
+            Some(_) => Opener::of_everybody(caller),
+            None => Opener::Clients(caller.clone()),
+        }
+    }
+
+    /// For a feed that stands: nobody has a stream for it.
+    pub(super) fn stand(self: &Arc<Self>, opener: &Opener, tell: impl FnOnce(&mut Core, Instant)) {
         let mut state = self.lock();
         let now = Instant::now();
-        state.callers.entry(Identity(caller.bytes())).or_insert_with(|| (caller.clone(), 0));
+        state.openers.entry(opener.identity()).or_insert_with(|| (opener.clone(), 0));
         tell(&mut state.core, now);
         self.do_outputs(&mut state, now);
     }
@@ -161,17 +179,56 @@ impl Shared {
         self.lock().pipes.on_member(pipe, endpoint, is_reliable);
     }
 
-    /// Responses of a pipe, in their order.
-    pub(super) fn on_responses(self: &Arc<Self>, pipe: PipeId, responses: Vec<Response>) {
+    /// Responses of a pipe, in their order; `pass` if etcdlet itself has opened it.
+    pub(super) fn on_responses(
+        self: &Arc<Self>,
+        pipe: PipeId,
+        responses: Vec<Response>,
+        pass: Option<&Pass>,
+    ) {
         let mut state = self.lock();
         let now = Instant::now();
         let State { core, pipes, .. } = &mut *state;
+        let (mut refused, mut unsigned) = (Vec::new(), Vec::new());
         for response in responses {
             pipes.on_response(pipe, response, |upstream, response| {
-                core.handle_response(upstream, response, now);
+                let pass = pass.filter(|_| response.created && response.canceled);
+                match pass.and_then(|pass| pass.refusal(&response.cancel_reason)) {
+                    None => core.handle_response(upstream, response, now),
+                    Some(Refusal::Pass) => unsigned.push(upstream),
+                    Some(Refusal::Permission) => refused.push(upstream),
+                }
             });
         }
+        if let Some(pass) = pass.filter(|_| !unsigned.is_empty()) {
+            pipes.retire(pipe);
+            self.on_spent(pass, unsigned);
+        }
+        let parted = state.part(&refused, now);
+        if let Some(account) = &self.account {
+            parted.iter().for_each(|parted| account.on_parted(parted));
+        }
         self.do_outputs(&mut state, now);
+    }
+
+    /// Watches that etcdlet itself can't open, because nobody knows its user.
+    pub(super) fn on_refused(self: &Arc<Self>, refused: &[Upstream]) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.part(refused, now);
+        self.do_outputs(&mut state, now);
+    }
+
+    /// A member has refused these watches because of the pass.
+    fn on_spent(self: &Arc<Self>, pass: &Pass, watches: Vec<Upstream>) {
+        if let Some(account) = &self.account {
+            account.spend(pass);
+        }
+        let (shared, pause) = (self.clone(), pass.pause());
+        self.home.spawn(|_| async move {
+            tokio::time::sleep(pause).await;
+            shared.on_pipe_ended(&watches);
+        });
     }
 
     /// A pipe has ended; its watches may be opened again, elsewhere.
@@ -197,14 +254,14 @@ impl Shared {
 
     /// Forgets the callers that nothing is open for.
     pub fn sweep(&self) {
-        let State { core, callers, .. } = &mut *self.lock();
-        callers.retain(|identity, (_, streams)| *streams > 0 || core.has_feeds(identity));
+        let State { core, openers, .. } = &mut *self.lock();
+        openers.retain(|identity, (_, streams)| *streams > 0 || core.has_feeds(identity));
     }
 
     /// Identities that ask for a leader.
     pub fn requiring_leader(&self) -> HashSet<Identity> {
         let state = self.lock();
-        let requiring = state.callers.iter().filter(|(_, (caller, _))| caller.requires_leader());
+        let requiring = state.openers.iter().filter(|(_, (opener, _))| opener.requires_leader());
         requiring.map(|(identity, _)| identity.clone()).collect()
     }
 
@@ -229,9 +286,9 @@ impl Shared {
         while let Some(output) = state.core.poll_output(now) {
             match output {
                 Output::Authorize(request) => {
-                    let caller = state.core.identity(request.stream).and_then(|it| state.callers.get(it));
-                    if let Some((caller, _)) = caller {
-                        let (shared, caller) = (self.clone(), caller.clone());
+                    // By its own token, whoever opens the feeds.
+                    if let Some(outbox) = state.outboxes.get(&request.stream) {
+                        let (shared, caller) = (self.clone(), outbox.caller.clone());
                         self.home.spawn(|proxy| authorize::run(proxy, shared, caller, request));
                     }
                 }
@@ -249,15 +306,15 @@ impl Shared {
                     }
                 }
                 Output::Open(open) => {
-                    let caller = state.callers.get(&open.identity).map(|(caller, _)| caller.clone());
-                    let Some(caller) = caller else {
+                    let opener = state.openers.get(&open.identity).map(|(opener, _)| opener.clone());
+                    let Some(opener) = opener else {
                         // Nobody is on it.
                         state.core.handle_lost(open.upstream, now);
                         continue;
                     };
                     if let Opening::Start(pipe) = state.pipes.open(&open) {
                         let shared = self.clone();
-                        let run = |proxy| super::pipe::run(proxy, shared, pipe, open.identity, caller);
+                        let run = |proxy| super::pipe::run(proxy, shared, pipe, open.identity, opener);
                         self.home.spawn(run);
                     }
                 }
@@ -275,7 +332,51 @@ impl Shared {
     }
 }
 
+impl State {
+    /// One more stream.
+    fn on_opener(&mut self, opener: Opener) -> Identity {
+        let identity = opener.identity();
+        self.openers.entry(identity.clone()).or_insert((opener, 0)).1 += 1;
+        identity
+    }
+
+    fn off_opener(&mut self, identity: &Identity) {
+        if let Some((_, streams)) = self.openers.get_mut(identity) {
+            *streams -= 1;
+        }
+    }
+
+    /// Lets the streams of watches that were refused to etcdlet go on as themselves.
+    fn part(&mut self, refused: &[Upstream], now: Instant) -> Vec<Parted> {
+        let mut all = Vec::new();
+        for upstream in refused {
+            let Self { core, outboxes, .. } = self;
+            let own = |stream| Some(Opener::Clients(outboxes.get(&stream)?.caller.clone()).identity());
+            let Some(parted) = core.handle_refused(*upstream, own, now) else { continue };
+            for stream in &parted.streams {
+                self.on_parted(*stream);
+            }
+            all.push(parted);
+        }
+        all
+    }
+
+    /// The stream goes on as itself.
+    fn on_parted(&mut self, stream: StreamId) {
+        let Some(outbox) = self.outboxes.get(&stream) else { return };
+        let identity = self.on_opener(Opener::Clients(outbox.caller.clone()));
+        if let Some(outbox) = self.outboxes.get_mut(&stream) {
+            let before = std::mem::replace(&mut outbox.identity, identity);
+            self.off_opener(&before);
+        }
+    }
+}
+
 impl Outbox {
+    fn new(caller: Caller, identity: Identity) -> Self {
+        Self { caller, identity, deliveries: VecDeque::new(), end: None, waker: None }
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();

@@ -9,6 +9,7 @@ mod client;
 mod cluster;
 mod narrowing;
 mod operators;
+mod parting;
 mod random;
 mod scenarios;
 mod world;

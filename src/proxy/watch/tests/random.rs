@@ -6,7 +6,7 @@ use super::cluster::Change;
 use super::world::{MS, World};
 use crate::proxy::watch::Config;
 use crate::proxy::watch::config::Prefix;
-use crate::proxy::watch::core::{Create, Filters, Identity, StreamId};
+use crate::proxy::watch::core::{Create, Filters, Identity, Open, StreamId};
 
 /// Tells how to reproduce a failure: with `ETCDLET_SEED`.
 struct Seed(u64);
@@ -28,7 +28,7 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
         }
         Err(_) => 0..12_000,
     };
-    let mut totals = [0; 9];
+    let mut totals = [0; 10];
     for seed in seeds.clone() {
         let _told = Seed(seed);
         let seen = history(seed);
@@ -38,7 +38,7 @@ fn each_watcher_sees_what_a_private_watch_would_show() {
     }
     if seeds.end - seeds.start > 1 {
         eprintln!(
-            "events, progress, compactions, lags, catch-ups, merges, splits, resumes, ends: {totals:?}"
+            "events, progress, compactions, lags, catch-ups, merges, splits, resumes, parted, ends: {totals:?}"
         );
         assert!(totals.iter().all(|total| *total > 0), "what is tested happens: {totals:?}");
     }
@@ -61,7 +61,7 @@ fn config(random: &mut fastrand::Rng) -> Config {
     }
 }
 
-fn history(seed: u64) -> [u64; 9] {
+fn history(seed: u64) -> [u64; 10] {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::new(config(&mut random), seed ^ 0x5eed);
     let (mut progress, mut compactions, mut events) = (0, 0, 0);
@@ -117,6 +117,7 @@ fn history(seed: u64) -> [u64; 9] {
         numbers.merges,
         numbers.splits,
         numbers.resumes,
+        numbers.parted,
         world.ends.len() as u64,
     ]
 }
@@ -192,8 +193,15 @@ fn rare(
     random: &mut fastrand::Rng,
     stream: impl Fn(&World, &mut fastrand::Rng) -> Option<StreamId>,
 ) {
-    match random.u8(..8) {
-        6.. => {
+    match random.u8(..10) {
+        8.. => {
+            // Alone there is nobody else to try.
+            let shared = |it: &Open| !it.identity.0.starts_with(b"own");
+            if let Some(at) = world.opening.iter().position(shared) {
+                world.refuse(at);
+            }
+        }
+        6..8 => {
             let prefix = ["", "a", "c"][random.usize(..3)];
             world.stand(prefix, random.u8(..5) == 0);
         }
@@ -207,7 +215,7 @@ fn rare(
                 world.close_stream(stream);
             }
         }
-        5 => {
+        _ => {
             if let Some(stream) = stream(world, random) {
                 let identity = world.identities[&stream].clone();
                 world.core.handle_identity_expired(&identity, world.now);

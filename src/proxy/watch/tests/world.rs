@@ -113,6 +113,17 @@ impl World {
         self.cluster.open(open, member);
     }
 
+    /// Who opens it may not; each of those who wait for it may.
+    pub fn refuse(&mut self, at: usize) {
+        let open = self.opening.remove(at);
+        self.wanted.remove(&open.upstream);
+        let own = |stream: StreamId| Some(Identity(format!("own {}", stream.0).into()));
+        let parted = self.core.handle_refused(open.upstream, own, self.now).expect("it was wanted");
+        assert_eq!(parted.range, open.range);
+        self.identities.extend(parted.streams.into_iter().filter_map(|stream| Some((stream, own(stream)?))));
+        self.poll();
+    }
+
     /// The next response of an upstream watch arrives.
     pub fn arrive(&mut self, at: usize) {
         let Some(watch) = self.cluster.watches.get_mut(at) else { return };
