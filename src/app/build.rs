@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::admin;
 use crate::config::{Config, Drain as DrainConfig};
 use crate::listen::config::Limits;
 use crate::listen::metrics::ListenMetrics;
@@ -19,15 +20,12 @@ use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, TlsError};
-use crate::upstream::health::Publisher;
 use crate::upstream::{Cluster, ClusterError};
 
 pub struct App {
-    pub(super) metrics: Metrics,
-    pub(super) views: Publisher,
-    pub(super) watermark: Watermark,
-    pub(super) watches: watch::Hub,
     pub(super) admin: TcpListener,
+    /// On the admin port.
+    pub(super) shown: admin::State,
     /// Each with whether its clients share anything.
     pub(super) plain: Vec<(TcpListener, bool)>,
     pub(super) tls: Vec<(TcpListener, Arc<ServerConfig>, bool)>,
@@ -80,12 +78,14 @@ impl App {
         }
         Ok(Self {
             admin,
-            views: cluster.views(),
-            watermark: shared.watermark,
-            watches: shared.watches,
             listen_metrics: ListenMetrics::new(&metrics),
+            shown: admin::State {
+                metrics,
+                views: cluster.views(),
+                watermark: shared.watermark,
+                watches: shared.watches,
+            },
             limits: listen.limits,
-            metrics,
             plain,
             tls,
             proxies,

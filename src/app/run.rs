@@ -18,13 +18,7 @@ impl App {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (drain_signal, timeout) = (self.drain_signal, self.drain_config.timeout);
-        let state = admin::State {
-            metrics: self.metrics,
-            views: self.views,
-            watermark: self.watermark,
-            watches: self.watches,
-        };
-        tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, state));
+        tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, self.shown));
 
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let (running, mut stopped) = mpsc::channel(1);
