@@ -130,7 +130,8 @@ fn an_answer_that_waited_for_another_is_not_told_when_it_is_old() {
     hub.now += Duration::from_secs(2);
     hub.answer(first, 7, "seven");
     assert_eq!(hub.taken(a), ["seven"]);
-    let [lane] = [first, second].into_iter().filter(|lane| !hub.sent(*lane).is_empty()).collect::<Vec<_>>()[..]
+    let [lane] =
+        [first, second].into_iter().filter(|lane| !hub.sent(*lane).is_empty()).collect::<Vec<_>>()[..]
     else {
         panic!("not renewed once")
     };
