@@ -1,5 +1,4 @@
 use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -72,11 +71,8 @@ impl Contender {
         let command = match self {
             Self::Direct => return Ok(None),
             Self::Etcdlet => {
-                let config = scratch.join("etcdlet.yaml");
-                fs::write(&config, ETCDLET_CONFIG)?;
                 let mut command = Command::new(&programs.etcdlet);
-                command.arg("run").arg("--config").arg(config);
-                command.args(["--listen-client-urls", &format!("http://{listen}")]);
+                command.args(["run", "--listen-client-urls", &format!("http://{listen}")]);
                 command.args(["--endpoints", &endpoints]);
                 command.args(["--admin-url", &format!("http://{admin}")]);
                 command
@@ -101,6 +97,3 @@ impl fmt::Display for Contender {
         formatter.write_str(self.name())
     }
 }
-
-/// Both hubs are on, whatever the defaults.
-const ETCDLET_CONFIG: &str = "watch: {coalesce: true}\nlease: {coalesce: true}\n";

@@ -367,7 +367,6 @@ mod tests {
         let (mut reads, one, other) = Reads::busy();
         reads.wait(false, -1);
         assert_eq!(reads.0.overtake(one), None);
-        reads.wait(false, -1);
         assert_eq!(reads.land(other).next, None);
         assert_eq!(reads.land(one).next, None);
         assert!(reads.is_empty());
