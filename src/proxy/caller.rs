@@ -35,7 +35,9 @@ impl Caller {
     }
 
     pub fn requires_leader(&self) -> bool {
-        self.0.iter().any(|(name, _)| **name == HAS_LEADER)
+        let value = self.0.iter().find(|(name, _)| **name == HAS_LEADER);
+        // `streamServerInterceptor` of etcd's `server/etcdserver/api/v3rpc/interceptor.go`.
+        value.is_some_and(|(_, value)| value == "true")
     }
 
     /// Everything but who it is.

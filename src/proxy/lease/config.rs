@@ -12,6 +12,6 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Requests of one client stream that may wait for their answers.
     pub waiting_per_stream: usize,
-    /// The same for a thread; beyond it every stream may still have one.
+    /// The same for all streams; beyond it every stream may still have one.
     pub waiting_total: usize,
 }

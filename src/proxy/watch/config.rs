@@ -105,8 +105,9 @@ impl Default for Config {
             progress_pause: Duration::from_millis(50),
             // etcd looks after its own lagging watchers as often.
             catch_up_pause: Duration::from_millis(100),
-            // kube-apiserver compacts every five minutes.
-            refresh_interval: Duration::from_secs(60),
+            // A watch that is opened again elsewhere must not begin below a compaction. One request
+            // serves all watches of a stream.
+            refresh_interval: Duration::from_secs(5),
             // etcd's `--watch-progress-notify-interval`.
             progress_interval: Duration::from_secs(600),
         }

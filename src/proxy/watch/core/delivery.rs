@@ -140,6 +140,7 @@ impl Core {
             }
         }
         let bytes_before = self.counts.bytes_out;
+        self.replayed += seen.max(1);
         let chosen = Chosen::new(events);
         let header = feed.header;
         let member = member_of(watcher, id);
@@ -222,17 +223,16 @@ impl Core {
         if self.ring_bytes <= self.config.ring_bytes {
             return;
         }
-        // Some at once, so that the largest need not be looked for each time.
+        // Some at once, so that the feeds need not be looked through each time. Those give that have
+        // more than their share.
         let enough = self.config.ring_bytes - self.config.ring_bytes / 16;
-        while self.ring_bytes > enough {
-            let Some(largest) = self.feeds.values_mut().max_by_key(|feed| feed.ring.bytes()) else { return };
-            let limit = largest.ring.bytes() / 2;
-            while self.ring_bytes > enough && largest.ring.bytes() > limit {
-                let before = largest.ring.bytes();
-                if !largest.ring.evict() {
-                    return;
-                }
-                self.ring_bytes -= before - largest.ring.bytes();
+        let rings = self.feeds.values().filter(|feed| feed.ring.bytes() > 0).count();
+        let share = enough / rings.max(1);
+        for feed in self.feeds.values_mut() {
+            while self.ring_bytes > enough && feed.ring.bytes() > share {
+                let before = feed.ring.bytes();
+                feed.ring.evict();
+                self.ring_bytes -= before - feed.ring.bytes();
             }
         }
     }

@@ -35,6 +35,10 @@ pub(super) struct Feed {
     pub alone: bool,
     /// Is to get one, because clients ask for its progress.
     pub isolates: bool,
+    /// Counts as a catch-up under way.
+    pub is_load: bool,
+    /// When another watch was last opened to take its place.
+    pub doubled_at: Option<Instant>,
     /// Stays without watchers.
     pub standing: bool,
     pub fate: Fate,
@@ -89,7 +93,10 @@ pub(super) enum Fate {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
+    /// Whether its start was compacted is not said yet.
     Created,
+    /// It has brought events or progress: what is still to come will come.
+    Flowing,
     Opening,
 }
 
@@ -106,6 +113,8 @@ impl Feed {
             proven: false,
             alone: kind != Kind::Shared,
             isolates: false,
+            is_load: kind != Kind::Shared,
+            doubled_at: None,
             standing: false,
             fate: Fate::Stays,
             slack_since: None,
@@ -153,7 +162,7 @@ impl Feed {
     }
 
     pub fn is_open(&self) -> bool {
-        self.link == Link::Created
+        self.link != Link::Opening
     }
 
     pub fn is_shared(&self) -> bool {
@@ -169,14 +178,16 @@ impl Feed {
         self.fate != Fate::Stays
     }
 
-    /// Someone waits for it to come further, though it may be far already.
+    /// Someone waits for it to come further, though it may be far already; or to know whether what
+    /// is to come was compacted.
     fn wants_progress(&self) -> bool {
-        self.is_leaving() || !self.is_shared()
+        self.is_leaving() || !self.is_shared() || self.link != Link::Flowing
     }
 
     /// When it may and must ask for progress next; never while it is not open.
     pub fn next_request(&self, config: &Config) -> Option<Instant> {
-        if self.link == Link::Opening || self.watchers == 0 && !self.is_leaving() && !self.standing {
+        let is_needed = self.watchers > 0 || self.is_leaving() || self.standing;
+        if self.link == Link::Opening || !is_needed && self.link == Link::Flowing {
             return None;
         }
         let refresh = self.moved_at + config.refresh_interval;
@@ -184,7 +195,8 @@ impl Feed {
         let due = if !self.waiting.is_empty() {
             after(config.progress_pause)
         } else if self.wants_progress() {
-            after(config.catch_up_pause)
+            // Less and less often where a member does not answer.
+            after((config.catch_up_pause * (1 << self.unanswered.min(10))).min(config.refresh_interval))
         } else {
             refresh.max(after(config.refresh_interval))
         };

@@ -67,7 +67,7 @@ impl Core {
             covered = true;
             let feed = &self.feeds[&id];
             if feed.ring.floor() <= position {
-                let rank = (feed.link == Link::Created, !feed.is_leaving());
+                let rank = (feed.is_open(), !feed.is_leaving(), feed.link == Link::Flowing);
                 if best.is_none_or(|(best, _)| rank > best) {
                     best = Some((rank, id));
                 }
@@ -164,8 +164,22 @@ impl Core {
         position: i64,
         now: Instant,
     ) -> FeedId {
+        let id = self.add(class, range, kind, position, now);
+        self.reopen(id);
+        id
+    }
+
+    /// The same, yet to be opened.
+    pub(super) fn add(
+        &mut self,
+        class: ClassKey,
+        range: Range,
+        kind: Kind,
+        position: i64,
+        now: Instant,
+    ) -> FeedId {
         let id = FeedId(self.make());
-        let mut feed = Feed::new(id, class.clone(), range, kind, position, now);
+        let feed = Feed::new(id, class.clone(), range, kind, position, now);
         let entry = self.classes.entry(class);
         let class = entry.or_insert_with(|| Class { shared: Index::new(), catch_ups: Vec::new(), feeds: 0 });
         class.feeds += 1;
@@ -177,7 +191,6 @@ impl Core {
             self.catch_ups += 1;
             self.counts.catch_ups_opened += 1;
         }
-        self.outputs.push_back(Output::Open(feed.open()));
         self.feeds.insert(id, feed);
         id
     }
@@ -208,7 +221,7 @@ impl Core {
                 stream.progress = None;
             }
         }
-        let is_catch_up = !feed.is_shared();
+        let (is_catch_up, is_load) = (!feed.is_shared(), feed.is_load);
         if let Some(class) = self.classes.get_mut(&feed.class) {
             class.feeds -= 1;
             if is_catch_up {
@@ -220,7 +233,7 @@ impl Core {
                 self.classes.remove(&feed.class);
             }
         }
-        if is_catch_up {
+        if is_load {
             self.free_catch_up(now);
         }
     }

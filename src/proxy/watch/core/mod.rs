@@ -80,6 +80,9 @@ pub struct Core {
     creates: HashMap<CreateId, StreamId, Spread>,
     /// Watchers that a ring has something for.
     replays: VecDeque<WatcherId>,
+    /// Events that were looked at for them at a time, and when it is to go on.
+    replayed: usize,
+    replays_due: Option<Instant>,
     /// Watchers that wait for a catch-up to end.
     held: BTreeSet<WatcherId>,
     catch_ups: usize,
@@ -87,6 +90,8 @@ pub struct Core {
     /// Cluster, member and term of the last answer; the highest revision of all.
     header: Header,
     progress_interval: Duration,
+    /// Between the last two notifications of a feed.
+    notify_gap: Duration,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
     /// Where heads are written.
@@ -115,11 +120,14 @@ impl Core {
             classes: BTreeMap::new(),
             creates: HashMap::default(),
             replays: VecDeque::new(),
+            replayed: 0,
+            replays_due: None,
             held: BTreeSet::new(),
             catch_ups: 0,
             ring_bytes: 0,
             header: Header::default(),
             progress_interval,
+            notify_gap: Duration::MAX,
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             heads: BytesMut::new(),
@@ -185,14 +193,22 @@ impl Core {
     }
 
     /// What is to be done next. To be called until there is nothing, after every call of the
-    /// others: replays are worked off here, in small steps.
+    /// others: replays are worked off here, in small steps, and not too many of them at a time. What
+    /// is left of them is due at once, by [`Self::poll_timeout`].
     pub fn poll_output(&mut self, now: Instant) -> Option<Output> {
         loop {
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }
-            let watcher = self.replays.pop_front()?;
-            self.replay(watcher, now);
+            let is_enough = self.replayed >= self.config.replay_events;
+            if is_enough || self.replays.is_empty() {
+                self.replayed = 0;
+                self.replays_due = is_enough.then_some(now).filter(|_| !self.replays.is_empty());
+                return None;
+            }
+            if let Some(watcher) = self.replays.pop_front() {
+                self.replay(watcher, now);
+            }
         }
     }
 

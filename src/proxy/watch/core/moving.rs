@@ -4,11 +4,13 @@
 //!   catch-up ──(a shared feed around it remembers its position)──────────> that feed
 //!       └──────(nobody is around it, and it has seen what it had to)─────> becomes shared
 //!   narrow feed ──(a wider one is open and remembers its position)───────> the wider one
+//!   any feed ─────(its member is not well, or others on its stream hold it up)──> its double
 //!   wide feed ────(nobody needs all of it: see `narrowing`)──────────────> narrower ones
 //! ```
 //!
 //! A position says the same on both sides: everything below was delivered. So nothing is lost and
-//! nothing comes twice, whichever of the two is ahead.
+//! nothing comes twice, whichever of the two is ahead. Nobody leaves a feed for one that has not
+//! brought anything: a member creates a watch whose start was compacted, and cancels it later.
 
 use std::time::Instant;
 
@@ -16,7 +18,7 @@ use super::feed::{Fate, Feed, Kind, Link};
 use super::output::WatcherId;
 use super::ring::Ring;
 use super::watcher::Place;
-use super::{Core, FeedId};
+use super::{Core, FeedId, Upstream};
 
 impl Core {
     /// A shared feed is open: those inside it are not needed any longer.
@@ -44,7 +46,7 @@ impl Core {
         if !covered {
             return self.stay(id, now);
         }
-        let Some(wider) = wider.filter(|wider| self.feeds[wider].link == Link::Created) else {
+        let Some(wider) = wider.filter(|wider| self.feeds[wider].link == Link::Flowing) else {
             return self.arm(id, now);
         };
         let floor = self.feeds[&wider].ring.floor();
@@ -82,10 +84,65 @@ impl Core {
                 class.shared.insert(range, id);
             }
             self.counts.merges += 1;
-            self.free_catch_up(now);
+            self.unload(id, now);
             self.gather(id, now);
         }
         self.arm(id, now);
+    }
+
+    /// A catch-up that has nothing to bring is no load, and another one may begin.
+    pub(super) fn unload(&mut self, id: FeedId, now: Instant) {
+        if let Some(feed) = self.feeds.get_mut(&id)
+            && std::mem::take(&mut feed.is_load)
+        {
+            self.free_catch_up(now);
+        }
+    }
+
+    /// A member leaves a catch-up without a word: it has brought what there was, though that may
+    /// not be known by any revision.
+    pub(super) fn give_up_waiting(&mut self, id: FeedId, now: Instant) {
+        if let Some(feed) = self.feeds.get_mut(&id)
+            && feed.is_load
+        {
+            feed.kind = Kind::CatchUp { until: 0 };
+            self.unload(id, now);
+            self.migrate(id, now);
+        }
+    }
+
+    /// The member of this upstream watch is not well, and others are: it goes elsewhere, unless what
+    /// it has still to bring is to be had only there.
+    pub fn handle_unwell(&mut self, upstream: Upstream, now: Instant) {
+        let feed = self.feeds.get(&upstream.feed);
+        if let Some(feed) = feed.filter(|feed| feed.attempt == upstream.attempt) {
+            self.double(feed.id, feed.alone, now);
+        }
+    }
+
+    /// Opens the same once more. When that brings something, the watchers go there.
+    pub(super) fn double(&mut self, id: FeedId, alone: bool, now: Instant) {
+        let pause = self.config.refresh_interval;
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        let just_now = feed.doubled_at.is_some_and(|doubled| now < doubled + pause);
+        if !feed.remembers() || feed.is_leaving() || just_now {
+            return;
+        }
+        feed.doubled_at = Some(now);
+        let (class, range, position) = (feed.class.clone(), feed.range.clone(), feed.position);
+        let standing = feed.standing;
+        let mut same = 0;
+        if let Some(class) = self.classes.get(&class) {
+            class.shared.stab(range.start(), |around, _| same += usize::from(*around == range));
+        }
+        if same > 1 {
+            return;
+        }
+        let double = self.add(class, range, Kind::Shared, position, now);
+        if let Some(double) = self.feeds.get_mut(&double) {
+            (double.alone, double.standing) = (alone, standing);
+        }
+        self.reopen(double);
     }
 
     /// All watchers of a feed with their positions.

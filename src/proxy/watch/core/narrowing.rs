@@ -11,6 +11,7 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use super::feed::{Fate, Kind, Link};
+use super::watcher::{Place, Watcher};
 use super::{Core, FeedId, Range};
 
 impl Core {
@@ -22,7 +23,14 @@ impl Core {
             everyone.iter().filter_map(|(watcher, _)| Some(self.watchers.get(watcher)?.range.clone()));
         let parts = outermost(ranges.collect());
         let (class, position) = (feed.class.clone(), feed.position);
-        let is_needed = parts.contains(&feed.range);
+        // One that could not follow comes back.
+        let comes_back = |watcher: &&Watcher| {
+            matches!(watcher.place, Place::Lagging { .. })
+                && watcher.range == feed.range
+                && watcher.prev_kv == class.prev_kv
+                && self.streams.get(&watcher.stream).is_some_and(|it| it.identity == class.identity)
+        };
+        let is_needed = parts.contains(&feed.range) || self.watchers.values().any(|it| comes_back(&it));
         // A wide one costs a member less than a crowd of narrow ones.
         let splits = !is_needed && !parts.is_empty() && parts.len() <= PARTS_MAX;
         if let Some(feed) = self.feeds.get_mut(&id) {
@@ -52,7 +60,7 @@ impl Core {
                 // It came too late for a part, or its part was lost.
                 return self.unite(id, now);
             }
-            if let Some(other) = other.filter(|other| self.feeds[other].link == Link::Created) {
+            if let Some(other) = other.filter(|other| self.feeds[other].link == Link::Flowing) {
                 self.detach(watcher_id, now);
                 self.attach(watcher_id, other, position, now);
             }
@@ -60,7 +68,7 @@ impl Core {
         self.arm(id, now);
     }
 
-    /// The feed is open, and may be a part of wider ones.
+    /// The feed has begun to flow, and may be a part of wider ones.
     pub(super) fn split_around(&mut self, id: FeedId, now: Instant) {
         let Some(feed) = self.feeds.get(&id) else { return };
         let Some(class) = self.classes.get(&feed.class) else { return };

@@ -152,6 +152,11 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 
 #[cfg(test)]
 impl Core {
+    /// Whether replays go on at the next timeout.
+    pub fn replays_wait(&self) -> bool {
+        self.replays_due.is_some()
+    }
+
     /// For the message of a test that fails.
     pub fn describe(&self) -> String {
         use std::fmt::Write;

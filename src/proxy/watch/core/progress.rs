@@ -31,21 +31,29 @@ impl Core {
                 }
             }
         }
+        // A stream of its own for each of a crowd would cost more than it helps.
+        let isolates = feeds.len() <= ISOLATED_MAX;
         state.progress = Some(feeds.clone());
         for id in feeds {
             let Some(feed) = self.feeds.get_mut(&id) else { continue };
             feed.waiting.insert(stream);
-            feed.isolates = !feed.alone;
+            feed.isolates = isolates && !feed.alone;
             self.arm(id, now);
         }
     }
 
     /// Gives a feed an upstream stream of its own: on one with others a single watch that has not
-    /// caught up keeps all from getting an answer. To be done when its position is fresh, which may
-    /// have been compacted otherwise: the watch that it has lives on, another one could not begin.
-    pub(super) fn isolate(&mut self, id: FeedId) {
+    /// caught up keeps all from getting an answer.
+    pub(super) fn isolate(&mut self, id: FeedId, now: Instant) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        if std::mem::take(&mut feed.isolates) {
+        if !std::mem::take(&mut feed.isolates) {
+            return;
+        }
+        if feed.remembers() {
+            self.double(id, true, now);
+        } else if now < feed.moved_at + self.config.refresh_interval {
+            // Only a fresh position is surely not compacted: the watch that it has lives on, another
+            // one could not begin.
             feed.alone = true;
             self.renew(id);
         }
@@ -54,7 +62,6 @@ impl Core {
     /// A feed has confirmed its position.
     pub(super) fn confirm(&mut self, id: FeedId) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
-        feed.unanswered = 0;
         for stream in std::mem::take(&mut feed.waiting) {
             let Some(state) = self.streams.get_mut(&stream) else { continue };
             let Some(outstanding) = &mut state.progress else { continue };
@@ -100,6 +107,7 @@ impl Core {
     /// last time.
     pub(super) fn tick(&mut self, stream: StreamId, now: Instant) {
         let Some(state) = self.streams.get(&stream) else { return };
+        let is_read = state.queued < self.config.replay_bytes;
         let watchers: Vec<WatcherId> = state.watch_ids.watchers().collect();
         let mut any = false;
         for id in watchers {
@@ -107,7 +115,8 @@ impl Core {
                 continue;
             };
             any = true;
-            if !std::mem::replace(&mut watcher.quiet, true) {
+            // etcd does not send it to one who does not read either.
+            if !std::mem::replace(&mut watcher.quiet, true) || !is_read {
                 continue;
             }
             let (watch_id, min, place) = (watcher.watch_id, watcher.progress_min, watcher.place);
@@ -132,8 +141,12 @@ impl Core {
     /// that was seen is taken over, because clients count on it.
     pub(super) fn learn_interval(&mut self, before: Option<Instant>, now: Instant) {
         let Some(interval) = before.map(|before| now.saturating_duration_since(before)) else { return };
-        // Responses that waited come faster than they were sent.
-        let interval = interval.max(INTERVAL_MIN);
+        // Responses that waited come faster than they were sent: only what comes twice is believed.
+        let last = std::mem::replace(&mut self.notify_gap, interval);
+        let ratio = interval.as_secs_f64() / last.as_secs_f64();
+        if interval < INTERVAL_MIN || !(1.0 - GAPS_ALIKE..1.0 + GAPS_ALIKE).contains(&ratio) {
+            return;
+        }
         if interval.as_secs_f64() > self.progress_interval.as_secs_f64() * LEARNED_BELOW {
             return;
         }
@@ -157,6 +170,12 @@ impl Core {
 
 /// The least that etcd allows.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// Two gaps between notifications differ by no more: a member's own jitter is a tenth.
+const GAPS_ALIKE: f64 = 0.15;
+
+/// Feeds of a client stream that asks for progress.
+const ISOLATED_MAX: usize = 16;
 
 /// Of the interval before: a member's own jitter is a tenth.
 const LEARNED_BELOW: f64 = 0.8;

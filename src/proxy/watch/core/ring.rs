@@ -39,11 +39,11 @@ impl Ring {
     }
 
     /// Forgets the oldest batch.
-    pub fn evict(&mut self) -> bool {
-        let Some(batch) = self.batches.pop_front() else { return false };
-        self.bytes -= batch.size();
-        self.floor = batch.last_revision() + 1;
-        true
+    pub fn evict(&mut self) {
+        if let Some(batch) = self.batches.pop_front() {
+            self.bytes -= batch.size();
+            self.floor = batch.last_revision() + 1;
+        }
     }
 
     /// Events from `position` on.

@@ -87,7 +87,7 @@ impl Core {
 fn row(feed: &Feed, lagging: usize) -> Row {
     let state = match feed.link {
         _ if !feed.is_shared() => FeedState::CatchUp,
-        Link::Created => FeedState::Created,
+        Link::Created | Link::Flowing => FeedState::Created,
         Link::Opening => FeedState::Opening,
     };
     Row {

@@ -15,7 +15,7 @@ pub(super) enum Timer {
 impl Core {
     /// When [`Self::handle_timeout`] has something to do at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        self.timers.first().map(|(at, _)| *at).into_iter().chain(self.replays_due).min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -55,16 +55,15 @@ impl Core {
         let mut request = feed.next_request(&self.config);
         if request.is_some_and(|due| due <= now) {
             if feed.unanswered >= UNANSWERED_MAX {
-                if feed.isolates {
-                    // Others on its stream may be the reason.
-                    return self.isolate(id);
-                }
-                // The member has not caught up, or has nothing new since the watch began.
+                // Others on its stream may be the reason; or the member has not caught up, or has
+                // nothing new since the watch began.
+                self.isolate(id, now);
                 self.confirm(id);
+                self.give_up_waiting(id, now);
             }
             let Some(feed) = self.feeds.get_mut(&id) else { return };
             feed.requested_at = Some(now);
-            feed.unanswered += 1;
+            feed.unanswered = feed.unanswered.saturating_add(1);
             self.outputs.push_back(Output::RequestProgress(feed.upstream()));
             request = feed.next_request(&self.config);
         }

@@ -60,20 +60,29 @@ impl Core {
         feed.proven = true;
         // The first request comes after a pause: before it a member has hardly caught up.
         feed.requested_at = (!feed.is_shared()).then_some(now);
+        self.arm(id, now);
+    }
+
+    /// It has brought something, so that its start was not compacted: it can be relied on.
+    fn on_flow(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
+        if std::mem::replace(&mut feed.link, Link::Flowing) == Link::Flowing {
+            return;
+        }
         if feed.fate == Fate::Splits {
             self.split(id, now);
         } else if feed.is_shared() {
             self.gather(id, now);
             self.split_around(id, now);
         }
-        self.arm(id, now);
     }
 
     /// It had been permitted before, so this is not the client's doing. Each client finds out by
     /// itself where it stands.
     fn on_canceled(&mut self, id: FeedId, reason: &str, now: Instant) {
-        let streams = self.watchers.values().filter(|watcher| watcher.place.feed() == Some(id));
-        let streams: BTreeSet<_> = streams.map(|watcher| watcher.stream).collect();
+        let Some(feed) = self.feeds.get(&id) else { return };
+        let watchers = self.everyone(feed).into_iter().filter_map(|(watcher, _)| self.watchers.get(&watcher));
+        let streams: BTreeSet<_> = watchers.map(|watcher| watcher.stream).collect();
         for stream in streams {
             self.end(stream, EndReason::UpstreamCanceled(reason.to_owned()), now);
         }
@@ -97,6 +106,7 @@ impl Core {
         whole.retain_from(feed.position);
         if !whole.is_empty() {
             self.deliver(id, whole, now);
+            self.on_flow(id, now);
             self.on_moved(id, now);
         }
     }
@@ -117,6 +127,7 @@ impl Core {
         }
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.moved_at = now;
+        feed.unanswered = 0;
         if revision >= feed.position {
             feed.position = revision + 1;
             let due = take_due(feed);
@@ -125,8 +136,9 @@ impl Core {
             }
         }
         self.confirm(id);
+        self.on_flow(id, now);
         self.on_moved(id, now);
-        self.isolate(id);
+        self.isolate(id, now);
     }
 
     /// The feed has come to the position of a watcher that was ahead of it.

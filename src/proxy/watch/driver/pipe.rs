@@ -17,7 +17,7 @@ use super::pipes::{Outgoing, PipeId};
 use super::state::Shared;
 use crate::proxy::caller::Caller;
 use crate::proxy::frames::Frames;
-use crate::proxy::{Answered, Proxy, Unanswered, peek};
+use crate::proxy::{Answered, Proxy, peek};
 use crate::types::call::{Body, Broken, Call, Wire};
 use crate::types::ids::ClusterId;
 use crate::types::method::Rpc;
@@ -103,10 +103,8 @@ async fn begin(
         coalesces: true,
         body: Body::stream(Requests { shared: shared.clone(), pipe }),
     };
-    let answer = match proxy.answer(call, Instant::now()).await {
-        Ok(Answered { answer, .. }) => answer,
-        Err(Unanswered::Failed(_) | Unanswered::Status(_)) => return Err(Ended::Lost { lived: false }),
-    };
+    let answered = tokio::time::timeout(BEGIN_MAX, proxy.answer(call, Instant::now())).await;
+    let Ok(Ok(Answered { answer, .. })) = answered else { return Err(Ended::Lost { lived: false }) };
     if let Some(code) = grpc_status(&answer.head.headers) {
         // All that have been asked, for as long as reads are asked, have refused.
         let text = answer.head.headers.get(&GRPC_MESSAGE).map_or(&b""[..], |text| text.as_bytes());
@@ -145,7 +143,7 @@ async fn stream(
             frame = body.frame() => frame,
             _ = look.tick() => {
                 if is_better_elsewhere(&proxy.upstream.view(), from) {
-                    return Ended::Lost { lived: true };
+                    shared.on_unwell(pipe);
                 }
                 continue;
             }
@@ -231,6 +229,9 @@ const PREFIX: usize = 5;
 
 /// Fragments are cut at a few MiB; only one event can be larger, by its value and the one before.
 const MESSAGE_MAX: usize = 1 << 30;
+
+/// For a member to take a stream, those included that were asked in vain.
+const BEGIN_MAX: Duration = Duration::from_secs(15);
 
 /// How often it is looked whether the member is still a good one.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -128,7 +128,7 @@ impl Pipes {
         self.pipes.get(id)?.endpoint
     }
 
-    /// Whom it was opened as would not be let in again. What it has goes on.
+    /// Nothing more is opened on it. What it has goes on.
     pub fn retire(&mut self, id: PipeId) {
         if let Some(pipe) = self.pipes.get_mut(&id) {
             pipe.is_retired = true;
@@ -178,6 +178,12 @@ impl Pipes {
             none => *none = Some(cx.waker().clone()),
         }
         Outgoing::Nothing
+    }
+
+    /// What is open on a pipe.
+    pub fn watches(&self, id: PipeId) -> Vec<Upstream> {
+        let pipe = self.pipes.get(&id);
+        pipe.map(|pipe| pipe.watches.values().map(|(upstream, _)| *upstream).collect()).unwrap_or_default()
     }
 
     /// Told when the pipe is not needed any longer.

@@ -265,6 +265,17 @@ impl Shared {
         requiring.map(|(identity, _)| identity.clone()).collect()
     }
 
+    /// The member of a pipe is not well, and others are.
+    pub(super) fn on_unwell(self: &Arc<Self>, pipe: PipeId) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.pipes.retire(pipe);
+        for upstream in state.pipes.watches(pipe) {
+            state.core.handle_unwell(upstream, now);
+        }
+        self.do_outputs(&mut state, now);
+    }
+
     /// The largest feeds, and where they are.
     pub(super) fn table(&self, rows_max: usize) -> (Table, HashMap<Upstream, EndpointId>) {
         let State { core, pipes, .. } = &*self.lock();

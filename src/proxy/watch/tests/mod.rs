@@ -12,4 +12,5 @@ mod operators;
 mod parting;
 mod random;
 mod scenarios;
+mod surety;
 mod world;

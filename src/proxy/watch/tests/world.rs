@@ -174,6 +174,14 @@ impl World {
     }
 
     pub fn poll(&mut self) {
+        self.poll_once();
+        while self.core.replays_wait() {
+            self.core.handle_timeout(self.now);
+            self.poll_once();
+        }
+    }
+
+    fn poll_once(&mut self) {
         while let Some(output) = self.core.poll_output(self.now) {
             match output {
                 Output::Authorize(authorize) => {
