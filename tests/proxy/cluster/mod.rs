@@ -8,7 +8,7 @@ mod load;
 mod read_your_writes;
 mod restore;
 mod routing;
-mod shown;
+pub(crate) mod shown;
 mod traffic;
 
 use std::time::Duration;

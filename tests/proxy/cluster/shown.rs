@@ -9,33 +9,33 @@ use crate::support::sidecar::Sidecar;
 
 /// What `GET /cluster` says.
 #[derive(Debug)]
-pub(super) struct Shown {
-    pub(super) cluster_id: Option<u64>,
-    pub(super) term: u64,
-    pub(super) leader: Option<u64>,
-    pub(super) watermark: i64,
-    pub(super) members: Vec<ShownMember>,
+pub(crate) struct Shown {
+    pub(crate) cluster_id: Option<u64>,
+    pub(crate) term: u64,
+    pub(crate) leader: Option<u64>,
+    pub(crate) watermark: i64,
+    pub(crate) members: Vec<ShownMember>,
 }
 
 #[derive(Debug)]
-pub(super) struct ShownMember {
-    pub(super) endpoint: String,
-    pub(super) source: String,
-    pub(super) id: Option<u64>,
-    pub(super) name: Option<String>,
-    pub(super) state: String,
-    pub(super) reason: Option<String>,
-    pub(super) leader: bool,
-    pub(super) learner: bool,
-    pub(super) version: Option<String>,
-    pub(super) term: Option<u64>,
-    pub(super) applied_index: Option<u64>,
-    pub(super) alarms: Vec<String>,
-    pub(super) latency_ms: Option<f64>,
+pub(crate) struct ShownMember {
+    pub(crate) endpoint: String,
+    pub(crate) source: String,
+    pub(crate) id: Option<u64>,
+    pub(crate) name: Option<String>,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) leader: bool,
+    pub(crate) learner: bool,
+    pub(crate) version: Option<String>,
+    pub(crate) term: Option<u64>,
+    pub(crate) applied_index: Option<u64>,
+    pub(crate) alarms: Vec<String>,
+    pub(crate) latency_ms: Option<f64>,
 }
 
 impl Shown {
-    pub(super) fn of(sidecar: &Sidecar) -> Self {
+    pub(crate) fn of(sidecar: &Sidecar) -> Self {
         let (status, body) = sidecar.admin_get("/cluster");
         assert_eq!(status, 200, "GET /cluster: {body}");
         let json: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
@@ -49,7 +49,7 @@ impl Shown {
         }
     }
 
-    pub(super) fn member(&self, endpoint: &str) -> &ShownMember {
+    pub(crate) fn member(&self, endpoint: &str) -> &ShownMember {
         let member = self.members.iter().find(|member| member.endpoint == endpoint);
         member.unwrap_or_else(|| panic!("{endpoint} is not shown in {self:#?}"))
     }
@@ -76,17 +76,17 @@ impl ShownMember {
         }
     }
 
-    pub(super) fn healthy(&self) -> bool {
+    pub(crate) fn healthy(&self) -> bool {
         self.state == "healthy"
     }
 
-    pub(super) fn out(&self, reason: &str) -> bool {
+    pub(crate) fn out(&self, reason: &str) -> bool {
         self.state == "out" && self.reason.as_deref() == Some(reason)
     }
 }
 
 /// Waits for a picture of which `holds` is true, and says how long that took.
-pub(super) async fn until(
+pub(crate) async fn until(
     sidecar: &Sidecar,
     limit: Duration,
     what: &str,

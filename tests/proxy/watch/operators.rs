@@ -111,7 +111,7 @@ async fn a_standing_feed_is_there_before_the_first_client_and_remembers_for_thos
 async fn a_standing_feed_that_is_not_permitted_is_told_once() {
     let etcd = guarded(Options::default());
     let sidecar = configured(&etcd, "coalesce: true, prefixes: [{prefix: s/, standing: true}]");
-    let refused = || sidecar.log().matches("a standing watch is not permitted without a token").count();
+    let refused = || sidecar.log().matches("a standing watch is not permitted").count();
     let deadline = Instant::now() + PATIENCE;
     while refused() == 0 {
         assert!(Instant::now() < deadline, "{}", sidecar.log());

@@ -57,11 +57,13 @@ impl Core {
         if moving.is_empty() && !stays {
             return self.close(id, now);
         }
+        let waiting = self.take_waiting(id);
         for (watcher, position) in moving {
             self.detach(watcher, now);
             self.attach(watcher, wider, position, now);
         }
         self.arm(id, now);
+        self.ask_for(waiting, now);
     }
 
     /// No feed is around this one.

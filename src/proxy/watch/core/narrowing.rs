@@ -53,12 +53,15 @@ impl Core {
     pub(super) fn split(&mut self, id: FeedId, now: Instant) {
         let Some(feed) = self.feeds.get(&id) else { return };
         let class = feed.class.clone();
-        for (watcher_id, position) in self.everyone(feed) {
+        let everyone = self.everyone(feed);
+        let waiting = self.take_waiting(id);
+        for (watcher_id, position) in everyone {
             let Some(watcher) = self.watchers.get(&watcher_id) else { continue };
             let (other, covered) = self.shared_feed(&class, &watcher.range, position, Some(id));
             if !covered {
                 // It came too late for a part, or its part was lost.
-                return self.unite(id, now);
+                self.unite(id, now);
+                break;
             }
             if let Some(other) = other.filter(|other| self.feeds[other].link == Link::Flowing) {
                 self.detach(watcher_id, now);
@@ -66,6 +69,7 @@ impl Core {
             }
         }
         self.arm(id, now);
+        self.ask_for(waiting, now);
     }
 
     /// The feed has begun to flow, and may be a part of wider ones.

@@ -42,6 +42,21 @@ impl Core {
         }
     }
 
+    /// The client streams that wait for a feed whose watchers move.
+    pub(super) fn take_waiting(&mut self, id: FeedId) -> BTreeSet<StreamId> {
+        self.feeds.get_mut(&id).map(|feed| std::mem::take(&mut feed.waiting)).unwrap_or_default()
+    }
+
+    /// They wait for the feeds that their watchers are on now.
+    pub(super) fn ask_for(&mut self, waiting: BTreeSet<StreamId>, now: Instant) {
+        for stream in waiting {
+            if let Some(state) = self.streams.get_mut(&stream) {
+                state.progress = None;
+            }
+            self.request_progress(stream, now);
+        }
+    }
+
     /// Gives a feed an upstream stream of its own: on one with others a single watch that has not
     /// caught up keeps all from getting an answer.
     pub(super) fn isolate(&mut self, id: FeedId, now: Instant) {
