@@ -1,7 +1,7 @@
 //! Watchers that do whatever watchers may do, while others write, compact and restart the member: each is shown what
 //! etcd's own history says that a watch of its own would have shown it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use etcdlet::proto::etcdserverpb as pb;
@@ -159,6 +159,8 @@ struct Lane {
     /// Asked for, and not yet created.
     creating: VecDeque<pb::WatchCreateRequest>,
     watchers: BTreeMap<i64, Shown>,
+    /// Ids that a compaction has canceled: etcd keeps them until their client cancels them too.
+    compacted: BTreeSet<i64>,
     over: Vec<Shown>,
 }
 
@@ -185,8 +187,16 @@ enum End {
 
 impl Lane {
     async fn new(client: &Client, written: watch::Receiver<Written>) -> Self {
-        let (creating, watchers, over) = Default::default();
-        Self { client: client.clone(), watch: client.watch().await, written, creating, watchers, over }
+        let (creating, watchers, compacted, over) = Default::default();
+        Self {
+            client: client.clone(),
+            watch: client.watch().await,
+            written,
+            creating,
+            watchers,
+            compacted,
+            over,
+        }
     }
 
     async fn run(mut self) -> Seen<Vec<Shown>> {
@@ -261,6 +271,7 @@ impl Lane {
             self.over.push(Shown { end: End::Left, ..shown });
         }
         self.creating.clear();
+        self.compacted.clear();
     }
 
     async fn read_for(&mut self, limit: Duration) -> Seen<()> {
@@ -291,11 +302,17 @@ impl Lane {
             }
             return Ok(());
         }
+        if response.canceled && response.compact_revision == 0 && self.compacted.remove(&response.watch_id) {
+            return Ok(());
+        }
         let Some(shown) = self.watchers.get_mut(&response.watch_id) else {
             return Err(format!("for nobody: {response:?}"));
         };
         if response.canceled {
             let at = response.compact_revision;
+            if at > 0 {
+                self.compacted.insert(response.watch_id);
+            }
             let end = if at > 0 { End::Compacted { at } } else { End::Canceled };
             let shown = self.watchers.remove(&response.watch_id).expect("it is there");
             self.over.push(Shown { end, ..shown });

@@ -17,12 +17,12 @@ use super::pipes::{Outgoing, PipeId};
 use super::state::Shared;
 use crate::proxy::caller::Caller;
 use crate::proxy::frames::Frames;
-use crate::proxy::{Answered, Proxy, peek};
+use crate::proxy::{Answered, Proxy, Unanswered, peek};
 use crate::types::call::{Body, Broken, Call, Wire};
 use crate::types::ids::ClusterId;
 use crate::types::method::Rpc;
 use crate::types::status::{Code, ETCD_NO_LEADER, GRPC_MESSAGE, grpc_status, percent_decode};
-use crate::upstream::view::{Member, View};
+use crate::upstream::view::{Leader, Member, View};
 use crate::upstream::{Answer, From};
 
 /// How a stream ended.
@@ -104,7 +104,16 @@ async fn begin(
         body: Body::stream(Requests { shared: shared.clone(), pipe }),
     };
     let answered = tokio::time::timeout(BEGIN_MAX, proxy.answer(call, Instant::now())).await;
-    let Ok(Ok(Answered { answer, .. })) = answered else { return Err(Ended::Lost { lived: false }) };
+    let answer = match answered {
+        Ok(Ok(Answered { answer, .. })) => answer,
+        // For as long as calls are held.
+        Ok(Err(Unanswered::Status(_)))
+            if caller.requires_leader() && proxy.upstream.view().leader == Leader::None =>
+        {
+            return Err(Ended::NoLeader);
+        }
+        Ok(Err(_)) | Err(_) => return Err(Ended::Lost { lived: false }),
+    };
     if let Some(code) = grpc_status(&answer.head.headers) {
         // All that have been asked, for as long as reads are asked, have refused.
         let text = answer.head.headers.get(&GRPC_MESSAGE).map_or(&b""[..], |text| text.as_bytes());
@@ -231,7 +240,7 @@ const PREFIX: usize = 5;
 const MESSAGE_MAX: usize = 1 << 30;
 
 /// For a member to take a stream, those included that were asked in vain.
-const BEGIN_MAX: Duration = Duration::from_secs(15);
+const BEGIN_MAX: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether the member is still a good one.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
