@@ -51,8 +51,8 @@ admin: {{url: 'http://{{admin}}'}}
     again.created(key("a")).await.expect("it is created");
 }
 
-/// How it ends, without having shown anything.
-/// The member cuts a stream after three election timeouts; then others are asked, as long as reads are.
+/// How it ends, without having shown anything: the member cuts it after three election timeouts; then others are
+/// asked, as long as reads are.
 async fn status(watch: Watch) -> Status {
     let answer = watch.stream.answer(Duration::from_secs(40)).await;
     assert!(answer.messages.is_empty(), "{answer:?}");
