@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::peek;
+use crate::types::status::{Code, Status};
 
 /// Takes data in and gives whole frames out, prefix included.
 #[derive(Debug)]
@@ -15,6 +16,14 @@ pub(crate) struct Frames {
 /// A message of so many bytes, which is more than there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLong(pub usize);
+
+impl TooLong {
+    /// As gRPC in Go refuses it, which takes messages of so many bytes.
+    pub fn refusal(self, max: usize) -> Status {
+        let text = format!("grpc: received message larger than max ({} vs. {max})", self.0);
+        Status::new(Code::ResourceExhausted, text)
+    }
+}
 
 impl Frames {
     pub fn new(length_max: usize) -> Self {

@@ -90,9 +90,7 @@ impl KeepAlives {
                     continue;
                 }
                 Some(Err(too_long)) => {
-                    let text =
-                        format!("grpc: received message larger than max ({} vs. {REQUEST_MAX})", too_long.0);
-                    self.requests = Requests::Ended(Status::new(Code::ResourceExhausted, text));
+                    self.requests = Requests::Ended(too_long.refusal(REQUEST_MAX));
                     return;
                 }
                 None => {}

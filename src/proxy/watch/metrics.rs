@@ -116,20 +116,20 @@ impl WatchMetrics {
         self.lag_seconds.set(lag.unwrap_or(0.0));
         self.coalescing_ratio.set(now.coalescing_ratio());
         for (counter, before, now) in [
-            (&self.events_in, before.events_in, now.events_in),
-            (&self.events_out, before.events_out, now.events_out),
-            (&self.bytes_in, before.bytes_in, now.bytes_in),
-            (&self.bytes_out, before.bytes_out, now.bytes_out),
-            (&self.bytes_saved, before.bytes_saved, now.bytes_saved),
-            (&self.feeds_opened, before.feeds_opened, now.feeds_opened),
-            (&self.catch_ups_opened, before.catch_ups_opened, now.catch_ups_opened),
-            (&self.resumes, before.resumes, now.resumes),
-            (&self.merges, before.merges, now.merges),
-            (&self.splits, before.splits, now.splits),
-            (&self.lags, before.lags, now.lags),
-            (&self.compaction_cancels, before.compaction_cancels, now.compaction_cancels),
-            (&self.parted, before.parted, now.parted),
-            (&self.ends, before.ends, now.ends),
+            (&self.events_in, before.counts.events_in, now.counts.events_in),
+            (&self.events_out, before.counts.events_out, now.counts.events_out),
+            (&self.bytes_in, before.counts.bytes_in, now.counts.bytes_in),
+            (&self.bytes_out, before.counts.bytes_out, now.counts.bytes_out),
+            (&self.bytes_saved, before.counts.bytes_saved, now.counts.bytes_saved),
+            (&self.feeds_opened, before.counts.feeds_opened, now.counts.feeds_opened),
+            (&self.catch_ups_opened, before.counts.catch_ups_opened, now.counts.catch_ups_opened),
+            (&self.resumes, before.counts.resumes, now.counts.resumes),
+            (&self.merges, before.counts.merges, now.counts.merges),
+            (&self.splits, before.counts.splits, now.counts.splits),
+            (&self.lags, before.counts.lags, now.counts.lags),
+            (&self.compaction_cancels, before.counts.compaction_cancels, now.counts.compaction_cancels),
+            (&self.parted, before.counts.parted, now.counts.parted),
+            (&self.ends, before.counts.ends, now.counts.ends),
         ] {
             counter.inc_by(now - before);
         }

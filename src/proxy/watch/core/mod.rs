@@ -50,7 +50,7 @@ use bytes::BytesMut;
 
 pub use batch::{Batch, Event, Events, Kind};
 pub use message::{Create, Filters, Header, Malformed, Request, Response};
-pub use numbers::Numbers;
+pub use numbers::{Counts, Numbers};
 pub use output::{
     Authorization, Authorize, CreateId, Delivery, EndReason, FeedId, Identity, Open, Output, Probe, StreamId,
     Upstream,
@@ -63,7 +63,6 @@ pub use table::{FeedState, Row, Table};
 use super::config::Config;
 use feed::{ClassKey, Feed};
 use index::Index;
-use numbers::Counts;
 use output::WatcherId;
 use prefixes::Prefixes;
 use stream::Stream;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Core;
 use super::watcher::{Place, Watcher};
 
-/// All at one moment. Those of the second half only grow.
+/// All at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbers {
     pub streams: usize,
@@ -23,7 +23,19 @@ pub struct Numbers {
     /// Since when the one does so that has done it for longest, or a feed with watchers waits for
     /// a member.
     pub behind_since: Option<Instant>,
+    pub counts: Counts,
+}
 
+impl Numbers {
+    /// Watchers for each upstream watch.
+    pub fn coalescing_ratio(&self) -> f64 {
+        self.watchers as f64 / self.feeds.max(1) as f64
+    }
+}
+
+/// Those that only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
     pub events_in: u64,
     pub events_out: u64,
     pub bytes_in: u64,
@@ -47,51 +59,9 @@ pub struct Numbers {
     pub ends: u64,
 }
 
-impl Numbers {
-    /// Watchers for each upstream watch.
-    pub fn coalescing_ratio(&self) -> f64 {
-        self.watchers as f64 / self.feeds.max(1) as f64
-    }
-}
-
-/// Those that only grow.
-#[derive(Default)]
-pub(super) struct Counts {
-    pub events_in: u64,
-    pub events_out: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub bytes_saved: u64,
-    pub feeds_opened: u64,
-    pub catch_ups_opened: u64,
-    pub resumes: u64,
-    pub merges: u64,
-    pub splits: u64,
-    pub lags: u64,
-    pub compaction_cancels: u64,
-    pub parted: u64,
-    pub ends: u64,
-}
-
 impl Core {
     /// Looks at every watcher and feed, so for a scrape and not for a call.
     pub fn numbers(&self) -> Numbers {
-        let Counts {
-            events_in,
-            events_out,
-            bytes_in,
-            bytes_out,
-            bytes_saved,
-            feeds_opened,
-            catch_ups_opened,
-            resumes,
-            merges,
-            splits,
-            lags,
-            compaction_cancels,
-            parted,
-            ends,
-        } = self.counts;
         let mut lagging = 0;
         let mut lag_revisions = 0;
         let mut behind_since = None;
@@ -114,20 +84,7 @@ impl Core {
             queued_bytes: self.streams.values().map(|stream| stream.queued).sum(),
             lag_revisions,
             behind_since,
-            events_in,
-            events_out,
-            bytes_in,
-            bytes_out,
-            bytes_saved,
-            feeds_opened,
-            catch_ups_opened,
-            resumes,
-            merges,
-            splits,
-            lags,
-            compaction_cancels,
-            parted,
-            ends,
+            counts: self.counts,
         }
     }
 }

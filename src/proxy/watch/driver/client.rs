@@ -104,11 +104,7 @@ impl Watches {
                         }
                     }
                 }
-                Some(Err(too_long)) => {
-                    let text =
-                        format!("grpc: received message larger than max ({} vs. {REQUEST_MAX})", too_long.0);
-                    return self.end = Some(Status::new(Code::ResourceExhausted, text));
-                }
+                Some(Err(too_long)) => return self.end = Some(too_long.refusal(REQUEST_MAX)),
                 None => {}
             }
             match Pin::new(body).poll_frame(cx) {

@@ -59,7 +59,7 @@ fn a_wide_feed_gives_way_when_who_needed_it_has_been_gone_for_a_while() {
         world.happens(key);
     }
     assert_eq!(narrow.map(|stream| world.count(stream)), [2, 1, 2]);
-    assert_eq!((world.core.numbers().splits, world.ends.len()), (1, 0));
+    assert_eq!((world.core.numbers().counts.splits, world.ends.len()), (1, 0));
 }
 
 #[test]

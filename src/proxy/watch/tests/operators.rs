@@ -85,7 +85,7 @@ fn a_private_watch_from_the_past_sees_it_and_resumes() {
     }
     world.settle();
     let stream = world.begin("a", "", 10);
-    assert_eq!((world.seen(stream), world.core.numbers().catch_ups_opened), (1992, 0));
+    assert_eq!((world.seen(stream), world.core.numbers().counts.catch_ups_opened), (1992, 0));
     world.lose(0);
     world.write("a");
     world.settle();
@@ -160,12 +160,12 @@ fn what_one_watch_would_not_have_been_sent_is_saved() {
     let [_, late] = [world.begin("a", "", 0), world.begin("a", "", 2)];
     assert_eq!(world.seen(late), 1);
     let late = world.core.numbers();
-    assert!(late.bytes_saved >= alone.bytes_saved + alone.bytes_in, "{late:?}");
+    assert!(late.counts.bytes_saved >= alone.counts.bytes_saved + alone.counts.bytes_in, "{late:?}");
     world.write("a");
     world.settle();
     let three = world.core.numbers();
-    assert_eq!(three.bytes_in - late.bytes_in, late.bytes_in);
-    assert!(three.bytes_saved >= late.bytes_saved + 2 * alone.bytes_in, "{three:?}");
+    assert_eq!(three.counts.bytes_in - late.counts.bytes_in, late.counts.bytes_in);
+    assert!(three.counts.bytes_saved >= late.counts.bytes_saved + 2 * alone.counts.bytes_in, "{three:?}");
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn a_standing_feed_needs_nobody_and_serves_who_comes_late() {
     world.settle();
     world.requested.clear();
     world.pass(3_600_000 * MS);
-    assert_eq!((world.wanted.len(), world.core.numbers().feeds_opened), (1, 1));
+    assert_eq!((world.wanted.len(), world.core.numbers().counts.feeds_opened), (1, 1));
     assert_eq!(world.requested.len(), 1, "its position stays fresh");
     let stream = world.begin("ab", "", 2);
-    assert_eq!((world.seen(stream), world.core.numbers().feeds_opened), (5, 1));
+    assert_eq!((world.seen(stream), world.core.numbers().counts.feeds_opened), (5, 1));
     world.close_stream(stream);
     world.pass(60_000 * MS);
     assert_eq!(world.wanted.len(), 1);
@@ -201,7 +201,7 @@ fn a_standing_feed_goes_on_at_another_member_with_what_it_remembers() {
     world.settle();
     assert_eq!(world.wanted.len(), 1);
     let stream = world.begin("a", "", 2);
-    assert_eq!((world.seen(stream), world.core.numbers().feeds_opened), (2, 1));
+    assert_eq!((world.seen(stream), world.core.numbers().counts.feeds_opened), (2, 1));
 }
 
 #[test]
@@ -237,9 +237,9 @@ fn a_standing_feed_outlives_a_compaction_that_overtakes_it() {
     }
     world.cluster.store.compacted = 8;
     world.settle();
-    assert_eq!((world.wanted.len(), world.core.numbers().feeds_opened), (1, 1));
+    assert_eq!((world.wanted.len(), world.core.numbers().counts.feeds_opened), (1, 1));
     let stream = world.begin("a", "", 9);
-    assert_eq!((world.seen(stream), world.core.numbers().feeds_opened), (3, 1));
+    assert_eq!((world.seen(stream), world.core.numbers().counts.feeds_opened), (3, 1));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn who_watches_what_was_refused_goes_on_alone_and_who_only_joined_still_shares()
     for stream in wide.into_iter().chain([narrow]) {
         assert_eq!(events(&world, stream), 2, "{stream:?}");
     }
-    assert_eq!(world.core.numbers().parted, 2);
+    assert_eq!(world.core.numbers().counts.parted, 2);
 }
 
 #[test]

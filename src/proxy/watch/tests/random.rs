@@ -124,12 +124,12 @@ fn history(seed: u64) -> [u64; 10] {
         events,
         progress,
         compactions,
-        numbers.lags,
-        numbers.catch_ups_opened,
-        numbers.merges,
-        numbers.splits,
-        numbers.resumes,
-        numbers.parted,
+        numbers.counts.lags,
+        numbers.counts.catch_ups_opened,
+        numbers.counts.merges,
+        numbers.counts.splits,
+        numbers.counts.resumes,
+        numbers.counts.parted,
         world.ends.len() as u64,
     ]
 }

@@ -130,7 +130,7 @@ fn a_wider_feed_takes_over_when_it_is_open_and_not_before() {
     world.put("b");
     world.settle();
     assert_eq!(world.wanted.len(), 1);
-    assert_eq!(world.core.numbers().merges, 1);
+    assert_eq!(world.core.numbers().counts.merges, 1);
     world.put("b");
     world.settle();
     assert_eq!((world.events(narrow), world.events(wide)), (2, 2));
@@ -165,7 +165,7 @@ fn a_feed_goes_on_from_the_last_event_and_not_from_a_header() {
     assert_eq!((world.opening[0].start_revision, world.opening[0].resumes), (5, true));
     world.settle();
     assert_eq!(world.events(stream), 8);
-    assert_eq!(world.core.numbers().resumes, 1);
+    assert_eq!(world.core.numbers().counts.resumes, 1);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn what_the_ring_has_forgotten_is_caught_up_with_and_merged() {
     assert_eq!((world.opening[0].start_revision, world.core.numbers().catch_ups), (2, 1));
     world.settle();
     assert_eq!((world.events(first), world.events(late)), (20, 25));
-    assert_eq!((world.wanted.len(), world.core.numbers().merges), (1, 1));
+    assert_eq!((world.wanted.len(), world.core.numbers().counts.merges), (1, 1));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn an_old_start_that_nobody_shares_becomes_a_feed_when_it_has_caught_up() {
     assert_eq!(world.events(stream), 30);
     world.watching("anna", create("a", "", 0));
     let numbers = world.core.numbers();
-    assert_eq!((world.wanted.len(), numbers.catch_ups, numbers.feeds_opened), (1, 0, 1));
+    assert_eq!((world.wanted.len(), numbers.catch_ups, numbers.counts.feeds_opened), (1, 0, 1));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_slow_reader_waits_alone_and_misses_nothing() {
     }
     assert_eq!(world.events(fast), 200);
     let numbers = world.core.numbers();
-    assert_eq!((numbers.lagging, numbers.lags), (1, 1));
+    assert_eq!((numbers.lagging, numbers.counts.lags), (1, 1));
     assert!(numbers.queued_bytes < 1100, "{numbers:?}");
     assert!(!world.core.wants_requests(slow));
     world.settle();
@@ -392,7 +392,7 @@ fn an_idle_feed_lingers_and_is_kept_fresh() {
     assert_eq!(world.wanted.len(), 1);
     let again = world.watching("anna", create("a", "", 0));
     world.pass(11_000 * MS);
-    assert_eq!(world.core.numbers().feeds_opened, 1);
+    assert_eq!(world.core.numbers().counts.feeds_opened, 1);
     world.close_stream(again);
     world.pass(11_000 * MS);
     assert!(world.wanted.is_empty());
