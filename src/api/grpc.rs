@@ -12,6 +12,7 @@ use http::{Request, Response};
 use crate::net::h2_body::{Received, Stopped, transmit};
 use crate::proxy::Proxy;
 use crate::types::call::{Body, Call, Reply, Wire, grpc_timeout, is_grpc};
+use crate::types::client::Client;
 use crate::types::method::Rpc;
 
 /// Serves one stream to its end. A client that resets it ends the call.
@@ -21,9 +22,9 @@ pub fn serve(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     proxy: Arc<Proxy>,
-    coalesces: bool,
+    client: Arc<Client>,
 ) -> impl Future<Output = ()> + Send {
-    let call = call(request, coalesces);
+    let call = call(request, client);
     async move {
         let reply = tokio::select! {
             biased;
@@ -38,14 +39,14 @@ pub fn serve(
     }
 }
 
-fn call(request: Request<RecvStream>, coalesces: bool) -> Call {
+fn call(request: Request<RecvStream>, client: Arc<Client>) -> Call {
     let (head, body) = request.into_parts();
     Call {
         rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { Rpc::of_http(head.uri.path()) },
         wire: Wire::H2,
         deadline: grpc_timeout(&head.headers).map(|timeout| Instant::now() + timeout),
         head: Box::new(head),
-        coalesces,
+        client,
         body: if body.is_end_stream() { Body::Empty } else { Body::stream(Received::new(body)) },
     }
 }

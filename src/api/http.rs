@@ -8,16 +8,17 @@ use hyper::body::Incoming;
 
 use crate::proxy::Proxy;
 use crate::types::call::{Body, Broken, Call, Reply, Wire};
+use crate::types::client::Client;
 use crate::types::method::Rpc;
 
-pub async fn serve(request: Request<Incoming>, proxy: &Arc<Proxy>, coalesces: bool) -> Response<Body> {
+pub async fn serve(request: Request<Incoming>, proxy: &Arc<Proxy>, client: Arc<Client>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let call = Call {
         rpc: Rpc::of_http(head.uri.path()),
         wire: Wire::H1,
         head: Box::new(head),
         deadline: None,
-        coalesces,
+        client,
         body: Body::stream(body.map_err(|error| Broken::Connection(error.to_string()))),
     };
     let Reply { head, body } = proxy.call(call).await;

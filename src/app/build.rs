@@ -4,7 +4,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::admin;
@@ -19,16 +18,17 @@ use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::{self, TlsError};
+use crate::tls::TlsError;
+use crate::tls::server::Server;
+use crate::types::client::Terms;
 use crate::upstream::{Cluster, ClusterError};
 
 pub struct App {
     pub(super) admin: TcpListener,
     /// On the admin port.
     pub(super) shown: admin::State,
-    /// Each with whether its clients share anything.
-    pub(super) plain: Vec<(TcpListener, bool)>,
-    pub(super) tls: Vec<(TcpListener, Arc<ServerConfig>, bool)>,
+    pub(super) plain: Vec<(TcpListener, Arc<Terms>)>,
+    pub(super) tls: Vec<(TcpListener, Server, Arc<Terms>)>,
     /// One per thread of the data path.
     pub(super) proxies: Vec<Arc<Proxy>>,
     pub(super) listen_metrics: ListenMetrics,
@@ -71,9 +71,10 @@ impl App {
         let (mut plain, mut tls) = (Vec::new(), Vec::new());
         for listener in &listen.listeners {
             let socket = bind(&listener.url)?;
+            let terms = Arc::new(listener.terms.clone());
             match &listener.tls {
-                None => plain.push((socket, listener.coalesce)),
-                Some(identity) => tls.push((socket, tls::server::config(identity)?, listener.coalesce)),
+                None => plain.push((socket, terms)),
+                Some(config) => tls.push((socket, Server::try_new(config)?, terms)),
             }
         }
         Ok(Self {

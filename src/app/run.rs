@@ -40,7 +40,7 @@ impl App {
                 plain: self
                     .plain
                     .iter()
-                    .map(|(listener, coalesces)| Ok((listener.try_clone()?, *coalesces)))
+                    .map(|(listener, terms)| Ok((listener.try_clone()?, terms.clone())))
                     .collect::<io::Result<_>>()?,
                 parked,
                 open: open.clone(),
@@ -49,11 +49,11 @@ impl App {
             thread.start(index, running.clone())?;
         }
         drop((running, open_sender, self.plain));
-        for (listener, config, coalesces) in self.tls {
+        for (listener, server, terms) in self.tls {
             let listener = TlsListener {
                 listener: TcpListener::from_std(listener)?,
-                config,
-                coalesces,
+                server,
+                terms,
                 handshake_timeout: self.limits.handshake_timeout,
                 metrics: self.listen_metrics.clone(),
                 room: room.clone(),

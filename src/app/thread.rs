@@ -3,16 +3,17 @@
 use std::io;
 use std::net;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::listen::accept::{Acceptor, Handover};
+use crate::types::client::Terms;
 
 pub(super) struct Thread {
     pub acceptor: Acceptor,
-    /// Each with whether its clients share anything.
-    pub plain: Vec<(net::TcpListener, bool)>,
+    pub plain: Vec<(net::TcpListener, Arc<Terms>)>,
     pub parked: mpsc::Receiver<Handover>,
     /// Ends when the acceptors of all threads and their connections are gone.
     pub open: watch::Receiver<()>,
@@ -36,13 +37,13 @@ impl Thread {
     async fn serve(self) {
         let Self { acceptor, plain, parked, mut open, follow } = self;
         tokio::spawn(follow);
-        let acceptor = std::sync::Arc::new(acceptor);
+        let acceptor = Arc::new(acceptor);
         let mut accepting = tokio::task::JoinSet::new();
-        for (listener, coalesces) in plain {
+        for (listener, terms) in plain {
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
                     let acceptor = acceptor.clone();
-                    accepting.spawn(async move { acceptor.run(listener, coalesces).await });
+                    accepting.spawn(async move { acceptor.run(listener, terms).await });
                 }
                 Err(error) => tracing::error!(%error, "a listener cannot be used"),
             }

@@ -10,10 +10,12 @@
 
 mod defaults;
 mod hubs;
+mod listen;
 mod prefixes;
 mod resolve;
 mod section;
 mod share;
+mod tls;
 mod upstream;
 mod yaml;
 
@@ -21,14 +23,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::net::address::Address;
+use crate::proxy;
 use crate::telemetry::log;
-use crate::{listen, proxy};
 
 pub use resolve::load;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    pub listen: listen::Config,
+    pub listen: crate::listen::Config,
     pub upstream: crate::upstream::Config,
     pub proxy: proxy::Config,
     pub drain: Drain,

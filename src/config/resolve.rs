@@ -1,13 +1,13 @@
 //! From the file and the overrides to a checked configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::listen::{listeners, local_url};
 use super::section::Section;
 use super::{Config, ConfigErrors, Drain, Overrides, defaults, hubs, yaml};
 use crate::listen::config::{Limits, Listener};
 use crate::net::address::Address;
 use crate::telemetry::log;
-use crate::tls::Identity;
 use crate::{listen, proxy};
 
 /// Reads the file, if there is one, and applies the overrides. Finds every error at once.
@@ -126,18 +126,6 @@ fn proxy(
     }
 }
 
-/// Where clients of this node connect: the first listener, which on all addresses is on loopback
-/// too.
-fn local_url(listeners: &[Listener]) -> Option<String> {
-    let mut url = listeners.first()?.url.clone();
-    if url.host == "0.0.0.0" {
-        "127.0.0.1".clone_into(&mut url.host);
-    } else if url.host == "::" {
-        "::1".clone_into(&mut url.host);
-    }
-    Some(url.to_string())
-}
-
 /// A size that must fit the number type of its use.
 pub(super) fn size<T: TryFrom<u64>>(
     section: &mut Section,
@@ -150,78 +138,6 @@ pub(super) fn size<T: TryFrom<u64>>(
         errors.push(format!("{}: {bytes} bytes are too many", section.path_of(key)));
         T::try_from(default).ok().expect("defaults fit")
     })
-}
-
-fn listeners(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    for mut section in root.sections("listen", errors).unwrap_or_default() {
-        let path = section.path_of("url");
-        let url = match section.text("url", errors) {
-            Some(text) => address(&path, &text, errors),
-            None => {
-                errors.push(format!("{path}: missing"));
-                None
-            }
-        };
-        let tls_path = section.path_of("tls");
-        let mut tls = section.section("tls", errors);
-        let pair = pair(tls.path("cert-file", errors), tls.path("key-file", errors), &tls_path, errors);
-        tls.finish(errors);
-        let coalesce = section.flag("coalesce", errors).unwrap_or(true);
-        section.finish(errors);
-        let listener = url.and_then(|url| listener(url, pair, &tls_path, errors));
-        listeners.extend(listener.map(|listener| Listener { coalesce, ..listener }));
-    }
-    if overrides.listen_client_urls.is_none()
-        && (overrides.cert_file.is_some() || overrides.key_file.is_some())
-    {
-        errors.push("--cert-file, --key-file: they go with --listen-client-urls".to_owned());
-    }
-    if let Some(urls) = &overrides.listen_client_urls {
-        const FLAG: &str = "--listen-client-urls";
-        let pair =
-            pair(overrides.cert_file.clone(), overrides.key_file.clone(), "--cert-file, --key-file", errors);
-        listeners = urls
-            .iter()
-            .filter_map(|url| {
-                let url = address(FLAG, url, errors)?;
-                let pair = pair.clone().filter(|_| url.tls);
-                listener(url, pair, "--cert-file, --key-file", errors)
-            })
-            .collect();
-    }
-    if listeners.is_empty() && errors.is_empty() {
-        let url = address("listen", defaults::LISTEN, errors);
-        listeners.extend(url.map(|url| Listener { url, tls: None, coalesce: true }));
-    }
-    listeners
-}
-
-fn listener(url: Address, tls: Option<Identity>, at: &str, errors: &mut Vec<String>) -> Option<Listener> {
-    match (url.tls, &tls) {
-        (true, None) => errors.push(format!("{at}: {url} needs a certificate and its key")),
-        (false, Some(_)) => errors.push(format!("{at}: {url} is not https")),
-        (true, Some(_)) | (false, None) => {
-            return Some(Listener { url, tls, coalesce: true });
-        }
-    }
-    None
-}
-
-pub(super) fn pair(
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-    at: &str,
-    errors: &mut Vec<String>,
-) -> Option<Identity> {
-    match (cert, key) {
-        (Some(cert), Some(key)) => Some(Identity { cert, key }),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => {
-            errors.push(format!("{at}: a certificate and its key go together"));
-            None
-        }
-    }
 }
 
 fn admin(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Address> {
@@ -351,8 +267,8 @@ log: {level: warn, format: text}
 ";
         let config = read(text, &Overrides::default()).unwrap();
         let [plain, tls] = &config.listen.listeners[..] else { panic!("two listeners") };
-        assert!(plain.coalesce && !tls.coalesce);
-        assert_eq!(tls.tls.as_ref().unwrap().key, PathBuf::from("k"));
+        assert!(plain.terms.coalesces && !tls.terms.coalesces);
+        assert_eq!(tls.tls.as_ref().unwrap().identity.key, std::path::PathBuf::from("k"));
         assert_eq!(config.upstream.discovery.endpoints[0].to_string(), "http://10.0.0.1:2379");
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));

@@ -61,6 +61,10 @@ impl Section {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    pub fn path_name(&self) -> &str {
+        &self.path
+    }
+
     fn take(&mut self, key: &str) -> Option<Node> {
         let position = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(position).1)

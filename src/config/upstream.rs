@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::resolve::{address, pair};
+use super::resolve::address;
 use super::section::Section;
+use super::tls::pair;
 use super::{Overrides, defaults};
 use crate::net::address::Address;
 use crate::tls;

@@ -1,10 +1,10 @@
 //! Accepting connections.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -15,6 +15,8 @@ use super::metrics::ListenMetrics;
 use crate::net::socket::{Socket, tune};
 use crate::net::transport::{Parked, Transport};
 use crate::proxy::{Drain, Proxy};
+use crate::tls::server::Server;
+use crate::types::client::{Client, Peer, Terms};
 
 /// Accepts and serves on one thread of the data path.
 pub struct Acceptor {
@@ -38,32 +40,33 @@ impl Acceptor {
     }
 
     /// Accepts plain connections until the drain begins.
-    pub async fn run(&self, listener: TcpListener, coalesces: bool) {
+    pub async fn run(&self, listener: TcpListener, terms: Arc<Terms>) {
         let drain = self.context.drain.clone();
         tokio::select! {
             () = drain.begun() => {}
-            never = accept_all(&listener, &self.context.metrics, &self.room, |stream, permit| {
+            never = accept_all(&listener, &self.context.metrics, &self.room, |stream, peer, permit| {
                 let transport = Transport::plain(Socket::gathering(stream, self.context.metrics.traffic.clone()));
-                self.spawn(transport, permit, coalesces);
+                let client = Client { peer: Peer::Ip(peer), common_name: None, terms: terms.clone() };
+                self.spawn(transport, permit, Arc::new(client));
             }) => match never {},
         }
     }
 
     /// Serves connections whose TLS was set up elsewhere, until their source ends.
     pub async fn run_parked(&self, mut parked: mpsc::Receiver<Handover>) {
-        while let Some(Handover { connection, permit, coalesces }) = parked.recv().await {
+        while let Some(Handover { connection, permit, client }) = parked.recv().await {
             match connection.attach(self.context.metrics.traffic.clone()) {
-                Ok(transport) => self.spawn(transport, permit, coalesces),
+                Ok(transport) => self.spawn(transport, permit, client),
                 Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
             }
         }
     }
 
-    fn spawn(&self, transport: Transport, permit: OwnedSemaphorePermit, coalesces: bool) {
+    fn spawn(&self, transport: Transport, permit: OwnedSemaphorePermit, client: Arc<Client>) {
         let (context, open) = (self.context.clone(), self.open.clone());
         tokio::spawn(async move {
             let _held = (permit, open, Counted::new(&context.metrics.connections));
-            conn::serve(transport, context, coalesces).await;
+            conn::serve(transport, context, client).await;
         });
     }
 }
@@ -73,15 +76,14 @@ pub struct Handover {
     connection: Parked,
     /// Its place in the limit.
     permit: OwnedSemaphorePermit,
-    coalesces: bool,
+    client: Arc<Client>,
 }
 
 /// Accepts TLS connections on the control runtime and hands them to the threads in turn.
 pub struct TlsListener {
     pub listener: TcpListener,
-    pub config: Arc<ServerConfig>,
-    /// Whether its calls may have anything in common with others.
-    pub coalesces: bool,
+    pub server: Server,
+    pub terms: Arc<Terms>,
     pub handshake_timeout: Duration,
     pub metrics: ListenMetrics,
     pub room: Arc<Semaphore>,
@@ -90,15 +92,14 @@ pub struct TlsListener {
 
 impl TlsListener {
     pub async fn run(self, threads: Vec<mpsc::Sender<Handover>>) {
-        let acceptor = TlsAcceptor::from(self.config);
         let mut next = 0;
         tokio::select! {
             () = self.drain.begun() => {}
-            never = accept_all(&self.listener, &self.metrics, &self.room, |stream, permit| {
+            never = accept_all(&self.listener, &self.metrics, &self.room, |stream, peer, permit| {
                 next = (next + 1) % threads.len();
                 let (thread, metrics) = (threads[next].clone(), self.metrics.clone());
-                let handshake = acceptor.accept(Socket::direct(stream));
-                let (limit, coalesces) = (self.handshake_timeout, self.coalesces);
+                let handshake = TlsAcceptor::from(self.server.current()).accept(Socket::direct(stream));
+                let (limit, terms) = (self.handshake_timeout, self.terms.clone());
                 let drain = self.drain.clone();
                 tokio::spawn(async move {
                     let handshake = tokio::select! {
@@ -109,7 +110,9 @@ impl TlsListener {
                         Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
                             // An error means that the thread is draining: the connection closes.
                             Ok(connection) => {
-                                drop(thread.send(Handover { connection, permit, coalesces }).await);
+                                let client = Client { peer: Peer::Ip(peer), common_name: None, terms };
+                                let client = Arc::new(client);
+                                drop(thread.send(Handover { connection, permit, client }).await);
                             }
                             Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
                         },
@@ -129,11 +132,11 @@ async fn accept_all(
     listener: &TcpListener,
     metrics: &ListenMetrics,
     room: &Arc<Semaphore>,
-    mut serve: impl FnMut(TcpStream, OwnedSemaphorePermit),
+    mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 metrics.accepted.inc();
                 // Waiting instead would leave clients in the backlog without a word.
                 let Ok(permit) = room.clone().try_acquire_owned() else {
@@ -141,7 +144,7 @@ async fn accept_all(
                     continue;
                 };
                 if tune(&stream).is_ok() {
-                    serve(stream, permit);
+                    serve(stream, peer, permit);
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

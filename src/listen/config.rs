@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::net::address::Address;
-use crate::tls::Identity;
+use crate::tls::server;
+use crate::types::client::Terms;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -16,9 +17,8 @@ pub struct Config {
 pub struct Listener {
     pub url: Address,
     /// Present exactly for `https`.
-    pub tls: Option<Identity>,
-    /// Whether its clients share anything: watches, keep-alives, reads.
-    pub coalesce: bool,
+    pub tls: Option<server::Config>,
+    pub terms: Terms,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

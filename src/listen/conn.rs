@@ -21,6 +21,7 @@ use super::sniff::{Protocol, sniff};
 use crate::api;
 use crate::net::transport::Transport;
 use crate::proxy::{Drain, Proxy};
+use crate::types::client::Client;
 
 /// What every connection of a thread shares.
 pub(super) struct Context {
@@ -31,20 +32,20 @@ pub(super) struct Context {
 }
 
 /// Serves a connection until its client leaves, or until a drain has let its calls finish.
-pub(super) async fn serve(mut transport: Transport, context: Arc<Context>, coalesces: bool) {
+pub(super) async fn serve(mut transport: Transport, context: Arc<Context>, client: Arc<Client>) {
     let sniffed = tokio::select! {
         sniffed = tokio::time::timeout(context.limits.handshake_timeout, sniff(&mut transport)) => sniffed,
         () = context.drain.begun() => return,
     };
     match sniffed {
-        Ok(Ok(Some(Protocol::H1))) => serve_h1(transport, context, coalesces).await,
-        Ok(Ok(Some(Protocol::H2))) => serve_h2(transport, context, coalesces).await,
+        Ok(Ok(Some(Protocol::H1))) => serve_h1(transport, context, client).await,
+        Ok(Ok(Some(Protocol::H2))) => serve_h2(transport, context, client).await,
         Ok(Ok(None) | Err(_)) => {}
         Err(_elapsed) => context.metrics.on_refused("timeout"),
     }
 }
 
-async fn serve_h2(transport: Transport, context: Arc<Context>, coalesces: bool) {
+async fn serve_h2(transport: Transport, context: Arc<Context>, client: Arc<Client>) {
     let limits = &context.limits;
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -77,7 +78,7 @@ async fn serve_h2(transport: Transport, context: Arc<Context>, coalesces: bool) 
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     let open = Counted::new(&context.metrics.streams);
-                    let served = api::grpc::serve(request, respond, context.proxy.clone(), coalesces);
+                    let served = api::grpc::serve(request, respond, context.proxy.clone(), client.clone());
                     streams.push(Either::Left(async move {
                         // A bug in one call must not end the others of its connection.
                         if AssertUnwindSafe(served).catch_unwind().await.is_err() {
@@ -110,9 +111,9 @@ async fn serve_all(streams: &mut FuturesUnordered<impl Future<Output = ()>>) -> 
     .await
 }
 
-async fn serve_h1(transport: Transport, context: Arc<Context>, coalesces: bool) {
+async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Client>) {
     let service = service_fn(|request| async {
-        Ok::<_, Infallible>(api::http::serve(request, &context.proxy, coalesces).await)
+        Ok::<_, Infallible>(api::http::serve(request, &context.proxy, client.clone()).await)
     });
     let mut connection = pin!(
         hyper::server::conn::http1::Builder::new()

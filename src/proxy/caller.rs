@@ -20,7 +20,7 @@ impl Caller {
         let has = |name: &str, values: &[&str]| {
             headers.get(name).is_none_or(|value| values.iter().any(|expected| value == expected))
         };
-        let is_plain = call.coalesces
+        let is_plain = call.client.terms.coalesces
             && call.is_grpc()
             && has("content-type", &["application/grpc", "application/grpc+proto"])
             && has("grpc-encoding", &["identity"])

@@ -1,5 +1,6 @@
 //! What is kept of a call so that it can be sent once more.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use http::request::Parts;
 use super::peek;
 use super::replay::Replay;
 use crate::types::call::{Body, Call, Wire};
+use crate::types::client::Client;
 use crate::types::method::Rpc;
 
 /// What is needed to send a call once more.
@@ -17,7 +19,7 @@ pub(super) struct Copy {
     wire: Wire,
     head: Box<Parts>,
     pub deadline: Option<Instant>,
-    coalesces: bool,
+    client: Arc<Client>,
     body: CopyBody,
 }
 
@@ -46,7 +48,7 @@ impl Copy {
             wire: call.wire,
             head: call.head.clone(),
             deadline: call.deadline,
-            coalesces: call.coalesces,
+            client: call.client.clone(),
             body,
         }
     }
@@ -100,7 +102,7 @@ impl Copy {
             wire: self.wire,
             head: self.head.clone(),
             deadline: self.deadline,
-            coalesces: self.coalesces,
+            client: self.client.clone(),
             body,
         }
     }

@@ -1,6 +1,7 @@
 //! `Call` and `Reply`: what flows from a listener to the cluster and back.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Frame;
 
+use super::client::Client;
 use super::method::Rpc;
 use super::status::Status;
 
@@ -22,8 +24,7 @@ pub struct Call {
     pub head: Box<http::request::Parts>,
     /// When the client gives up, from its `grpc-timeout`.
     pub deadline: Option<Instant>,
-    /// Whether it may have anything in common with other calls, as its listener is configured.
-    pub coalesces: bool,
+    pub client: Arc<Client>,
     pub body: Body,
 }
 

@@ -11,6 +11,7 @@
 //! error text of etcd once in [`status`].
 
 pub mod call;
+pub mod client;
 pub mod hop;
 pub mod ids;
 pub mod method;

@@ -17,6 +17,7 @@ use super::KEEP_ALIVE;
 use super::core::{Ended, LaneId, Next};
 use super::group::{Group, Outgoing};
 use crate::types::call::{Body, Broken, Call, Wire};
+use crate::types::client::Client;
 use crate::types::ids::ClusterId;
 use crate::types::method::{Effect, Rpc};
 use crate::types::status::{Code, ETCD_NO_LEADER, GRPC_MESSAGE, Status, grpc_status, percent_decode};
@@ -84,7 +85,7 @@ async fn stream(proxy: &Arc<Proxy>, group: &Arc<Group>, lane: LaneId) -> Ended {
         wire: Wire::H2,
         head: group.caller.head(KEEP_ALIVE),
         deadline: None,
-        coalesces: true,
+        client: Client::own(),
         body: Body::stream(messages),
     };
     let Answered { answer, .. } = match proxy.answer(call, Instant::now()).await {

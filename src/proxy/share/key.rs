@@ -21,7 +21,7 @@ impl Key {
     /// `None` for a call that shares nothing: no short read, or one with something special about it.
     pub fn of(call: &Call, plan: &Plan) -> Option<Self> {
         let Body::Full(request) = &call.body else { return None };
-        let shares = call.coalesces
+        let shares = call.client.terms.coalesces
             && matches!(plan.kind, Some(Kind::LinearizableRead | Kind::SerializableRead))
             && call.rpc.path == "/etcdserverpb.KV/Range"
             && call.wire == Wire::H2

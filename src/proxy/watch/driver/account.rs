@@ -24,6 +24,7 @@ use crate::proto::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
 use crate::proxy::caller::Caller;
 use crate::proxy::{Proxy, peek, retry};
 use crate::types::call::{Body, Call, Wire};
+use crate::types::client::Client;
 use crate::types::method::Rpc;
 use crate::types::status::{Code, percent_decode};
 use crate::upstream::health::Credentials;
@@ -120,7 +121,7 @@ impl Account {
             wire: Wire::H2,
             head: caller.head(AUTHENTICATE),
             deadline: None,
-            coalesces: true,
+            client: Client::own(),
             body: Body::Full(framed(&request)),
         };
         let answered = proxy.answer(call, Instant::now()).await;

@@ -15,6 +15,7 @@ use crate::proto::etcdserverpb::RangeRequest;
 use crate::proxy::caller::Caller;
 use crate::proxy::{Proxy, peek, retry};
 use crate::types::call::{Body, Call, Wire};
+use crate::types::client::Client;
 use crate::types::method::Rpc;
 use crate::types::status::{Code, ETCD_FUTURE_REVISION, percent_decode};
 use crate::upstream::Answer;
@@ -144,7 +145,7 @@ fn call(caller: &Caller, request: &RangeRequest) -> Call {
         wire: Wire::H2,
         head: caller.head(RANGE),
         deadline: None,
-        coalesces: true,
+        client: Client::own(),
         body: Body::Full(framed(request)),
     }
 }

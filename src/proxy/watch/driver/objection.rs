@@ -8,6 +8,7 @@ use super::super::WATCH;
 use crate::proxy::caller::Caller;
 use crate::proxy::{Proxy, Unanswered, retry};
 use crate::types::call::{Body, Call, Wire};
+use crate::types::client::Client;
 use crate::types::method::{Effect, Rpc};
 use crate::types::status::{Code, Status, percent_decode};
 use crate::upstream::Answer;
@@ -19,7 +20,7 @@ pub(super) async fn objection(proxy: &Proxy, caller: &Caller, bytes: Bytes) -> S
         wire: Wire::H2,
         head: caller.head(WATCH),
         deadline: None,
-        coalesces: false,
+        client: Client::own(),
         body: Body::Full(bytes),
     };
     match tokio::time::timeout(PATIENCE, proxy.answer_as_is(call)).await {

@@ -19,6 +19,7 @@ use crate::proxy::caller::Caller;
 use crate::proxy::frames::Frames;
 use crate::proxy::{Answered, Proxy, Unanswered, peek};
 use crate::types::call::{Body, Broken, Call, Wire};
+use crate::types::client::Client;
 use crate::types::ids::ClusterId;
 use crate::types::method::Rpc;
 use crate::types::status::{Code, ETCD_NO_LEADER, GRPC_MESSAGE, grpc_status, percent_decode};
@@ -100,7 +101,7 @@ async fn begin(
         wire: Wire::H2,
         head: caller.head(WATCH),
         deadline: None,
-        coalesces: true,
+        client: Client::own(),
         body: Body::stream(Requests { shared: shared.clone(), pipe }),
     };
     let answered = tokio::time::timeout(BEGIN_MAX, proxy.answer(call, Instant::now())).await;
