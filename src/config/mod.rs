@@ -10,6 +10,7 @@
 
 mod defaults;
 mod hubs;
+mod limits;
 mod listen;
 mod prefixes;
 mod resolve;
@@ -61,6 +62,9 @@ pub struct Overrides {
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     pub admin_url: Option<String>,
+    pub grpc_keepalive_min_time: Option<Duration>,
+    pub grpc_keepalive_interval: Option<Duration>,
+    pub grpc_keepalive_timeout: Option<Duration>,
     pub threads: Option<usize>,
     pub log_level: Option<String>,
     pub log_format: Option<String>,

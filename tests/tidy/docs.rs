@@ -11,9 +11,9 @@ fn the_metrics_reference_names_every_metric_and_no_other() {
 
 #[test]
 fn the_configuration_reference_names_every_key() {
-    let code = read("src/config/resolve.rs");
+    let code = ["resolve", "limits", "listen"].map(|file| read(&format!("src/config/{file}.rs")));
     let (reference, example) = (read("docs/configuration.md"), read("config/etcdlet.yaml"));
-    let missing = keys(&code).into_iter().flat_map(|key| {
+    let missing = code.iter().flat_map(|code| keys(code)).flat_map(|key| {
         let in_reference = reference.contains(&format!(".{key}`")) || reference.contains(&format!("`{key}`"));
         let in_reference = in_reference
             || reference.contains(&format!("`{key}[]."))
@@ -61,6 +61,7 @@ fn keys(code: &str) -> BTreeSet<String> {
         ".text(",
         ".path(",
         ".count(",
+        ".number(",
         ".bytes(",
         ".duration(",
         ".positive_duration(",
@@ -75,8 +76,11 @@ fn keys(code: &str) -> BTreeSet<String> {
         }
     }
     found.extend(
-        code.match_indices("size(&mut limits, \"")
-            .filter_map(|(at, prefix)| code[at + prefix.len()..].split('"').next().map(str::to_owned)),
+        code.match_indices("size(")
+            .filter_map(|(at, prefix)| {
+                code[at + prefix.len()..].split_once("limits,")?.1.trim_start().strip_prefix('"')
+            })
+            .filter_map(|rest| rest.split('"').next().map(str::to_owned)),
     );
     found
 }
