@@ -75,13 +75,12 @@ fn keys(code: &str) -> BTreeSet<String> {
             }
         }
     }
-    found.extend(
-        code.match_indices("size(")
-            .filter_map(|(at, prefix)| {
-                code[at + prefix.len()..].split_once("limits,")?.1.trim_start().strip_prefix('"')
-            })
-            .filter_map(|rest| rest.split('"').next().map(str::to_owned)),
-    );
+    found.extend(code.match_indices("size(").filter_map(|(at, prefix)| {
+        let arguments = code[at + prefix.len()..].trim_start();
+        let arguments = arguments.strip_prefix("&mut ").unwrap_or(arguments);
+        let name = arguments.strip_prefix("limits,")?.trim_start().strip_prefix('"')?;
+        name.split('"').next().map(str::to_owned)
+    }));
     found
 }
 
