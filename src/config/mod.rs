@@ -12,6 +12,7 @@ mod defaults;
 mod hubs;
 mod listen;
 mod prefixes;
+pub mod reference;
 mod resolve;
 mod section;
 mod share;

@@ -28,7 +28,7 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
 }
 
 /// `None` only together with an error.
-fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
+pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
     let mut limits = root.section("limits", errors);
     let listen_limits = Limits {
         connections: limits.count("connections", MAX_CONNECTIONS, errors).unwrap_or(defaults::CONNECTIONS),

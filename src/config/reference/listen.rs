@@ -1,0 +1,87 @@
+//! Where clients connect, and what they may use.
+
+use super::Key;
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "listen[].url",
+        flag: Some("--listen-client-urls"),
+        default: "`http://127.0.0.1:2379`",
+        reloads: false,
+        meaning: "Where clients connect, `http` or `https`. gRPC (HTTP/2 with prior knowledge, or by ALPN) \
+            and HTTP/1.1 share the port.",
+    },
+    Key {
+        path: "listen[].tls.cert-file",
+        flag: Some("--cert-file"),
+        default: "",
+        reloads: true,
+        meaning: "Certificate chain of an `https` listener, PEM.",
+    },
+    Key {
+        path: "listen[].tls.key-file",
+        flag: Some("--key-file"),
+        default: "",
+        reloads: true,
+        meaning: "Its key.",
+    },
+    Key {
+        path: "listen[].coalesce",
+        flag: None,
+        default: "`true`",
+        reloads: false,
+        meaning: "`false`: clients of this listener share nothing, whatever else is configured: each watch \
+            and keep-alive stream and each read is passed through by itself.",
+    },
+    Key {
+        path: "limits.connections",
+        flag: None,
+        default: "`10000`",
+        reloads: true,
+        meaning: "Client connections of all listeners. One more is closed at once and counted.",
+    },
+    Key {
+        path: "limits.streams-per-connection",
+        flag: None,
+        default: "`65536`",
+        reloads: true,
+        meaning: "Streams that one HTTP/2 connection may have open; more wait in the client.",
+    },
+    Key {
+        path: "limits.retry-buffer-bytes",
+        flag: None,
+        default: "`2MiB`",
+        reloads: true,
+        meaning: "A unary request up to this size is read whole before it is sent; a larger one streams.",
+    },
+    Key {
+        path: "limits.retry-buffer-total-bytes",
+        flag: None,
+        default: "`64MiB`",
+        reloads: true,
+        meaning: "The same for all requests of one thread together, until their answers begin; beyond it \
+            requests stream.",
+    },
+    Key {
+        path: "limits.header-list-bytes",
+        flag: None,
+        default: "`16MiB`",
+        reloads: true,
+        meaning: "Headers of one HTTP/2 request; etcd's gRPC server has the same limit. (HTTP/1.1: 400 KiB \
+            and 100 headers.)",
+    },
+    Key {
+        path: "limits.handshake-timeout",
+        flag: None,
+        default: "`10s`",
+        reloads: true,
+        meaning: "For a TLS handshake, and for the first bytes of a connection.",
+    },
+    Key {
+        path: "limits.http1-idle-timeout",
+        flag: None,
+        default: "`5m`",
+        reloads: true,
+        meaning: "Between two requests of an HTTP/1.1 connection, and for the head of one.",
+    },
+];
