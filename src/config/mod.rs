@@ -28,6 +28,8 @@ use crate::proxy;
 use crate::telemetry::log;
 
 pub use resolve::load;
+#[cfg(test)]
+pub(crate) use resolve::parse;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

@@ -18,7 +18,12 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
             .map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))?,
     };
     let name = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    let root = yaml::parse(&text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
+    parse(&name, &text, overrides)
+}
+
+/// `name` stands before what is wrong with the text as YAML.
+pub(crate) fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Config, ConfigErrors> {
+    let root = yaml::parse(text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
     let mut errors = Vec::new();
     let config = resolve(Section::root(root, &mut errors), overrides, &mut errors);
     match config {

@@ -28,7 +28,7 @@ mod identity;
 pub mod lease;
 mod member_list;
 pub mod metrics;
-mod peek;
+pub(crate) mod peek;
 mod persist;
 mod read_ahead;
 mod replay;
