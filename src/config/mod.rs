@@ -57,6 +57,7 @@ pub struct Overrides {
     pub listen_client_urls: Option<Vec<String>>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    pub namespace: Option<String>,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,
