@@ -3,13 +3,14 @@
 use super::resolve::{MAX_CONNECTIONS, size};
 use super::section::Section;
 use super::{Overrides, defaults};
-use crate::listen;
+use crate::{listen, proxy};
 
 /// What clients may take, and what their requests may.
 pub(super) struct Limits {
     pub listen: listen::config::Limits,
     pub retry_buffer: usize,
     pub retry_buffer_total: usize,
+    pub namespace: proxy::namespace::Config,
 }
 
 pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Limits {
@@ -23,6 +24,10 @@ pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<S
             defaults::RETRY_BUFFER_TOTAL,
             errors,
         ),
+        namespace: proxy::namespace::Config {
+            request_bytes: size(&mut limits, "namespace-request-bytes", defaults::NAMESPACE_REQUEST, errors),
+            total_bytes: size(&mut limits, "namespace-total-bytes", defaults::NAMESPACE_TOTAL, errors),
+        },
     };
     limits.finish(errors);
     read

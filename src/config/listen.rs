@@ -1,5 +1,7 @@
 //! The section `listen`: where clients connect, and what they find there.
 
+use bytes::Bytes;
+
 use super::resolve::address;
 use super::section::Section;
 use super::{Overrides, defaults, tls};
@@ -15,6 +17,8 @@ pub(super) fn listeners(
     errors: &mut Vec<String>,
 ) -> Vec<Listener> {
     let mut listeners = Vec::new();
+    let namespace = root.text("namespace", errors);
+    let namespace = Bytes::from(overrides.namespace.clone().or(namespace).unwrap_or_default());
     for mut section in root.sections("listen", errors).unwrap_or_default() {
         let url = url(&mut section, errors);
         let tls_path = section.path_of("tls");
@@ -22,8 +26,9 @@ pub(super) fn listeners(
         let coalesce = coalesce(&mut section, url.as_ref(), errors);
         let access = access(&mut section, url.as_ref(), errors);
         let connections = section.count("connections", super::resolve::MAX_CONNECTIONS, errors);
+        let own = own_namespace(&mut section, url.as_ref(), errors);
         section.finish(errors);
-        let terms = Terms { coalesces: coalesce, ..Terms::default() };
+        let terms = Terms { coalesces: coalesce, namespace: own.unwrap_or_else(|| namespace.clone()) };
         let listener = url.and_then(|url| listener(url, server, &tls_path, errors));
         listeners.extend(listener.map(|listener| Listener { terms, access, connections, ..listener }));
     }
@@ -40,13 +45,17 @@ pub(super) fn listeners(
             .filter_map(|url| {
                 let url: ListenUrl = address(FLAG, url, errors)?;
                 let server = server.clone().filter(|_| url.tls());
-                listener(url, server, "--cert-file, --key-file", errors)
+                let listener = listener(url, server, "--cert-file, --key-file", errors)?;
+                let terms = Terms { namespace: namespace.clone(), ..listener.terms };
+                Some(Listener { terms, ..listener })
             })
             .collect();
     }
     if listeners.is_empty() && errors.is_empty() {
         let url = address("listen", defaults::LISTEN, errors);
-        listeners.extend(url.and_then(|url| listener(url, None, "listen", errors)));
+        let terms = Terms { namespace, ..Terms::default() };
+        let listener = url.and_then(|url| listener(url, None, "listen", errors));
+        listeners.extend(listener.map(|listener| Listener { terms, ..listener }));
     }
     listeners
 }
@@ -84,6 +93,14 @@ fn coalesce(section: &mut Section, url: Option<&ListenUrl>, errors: &mut Vec<Str
         errors.push(format!("{}: what passes as it is cannot be shared", section.path_of("coalesce")));
     }
     coalesce.unwrap_or(true)
+}
+
+fn own_namespace(section: &mut Section, url: Option<&ListenUrl>, errors: &mut Vec<String>) -> Option<Bytes> {
+    let namespace = section.text("namespace", errors)?;
+    if matches!(url, Some(ListenUrl::Tcp(_))) {
+        errors.push(format!("{}: what passes as it is cannot have one", section.path_of("namespace")));
+    }
+    Some(Bytes::from(namespace))
 }
 
 /// Who may connect to a Unix socket.

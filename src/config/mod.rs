@@ -13,6 +13,7 @@ mod hubs;
 mod limits;
 mod listen;
 mod prefixes;
+pub mod reference;
 mod resolve;
 mod section;
 mod share;
@@ -28,6 +29,8 @@ use crate::proxy;
 use crate::telemetry::log;
 
 pub use resolve::load;
+#[cfg(test)]
+pub(crate) use resolve::parse;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -55,6 +58,7 @@ pub struct Overrides {
     pub listen_client_urls: Option<Vec<String>>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    pub namespace: Option<String>,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,

@@ -24,7 +24,7 @@ mod http2;
 pub mod metrics;
 mod pings;
 mod pulse;
-mod sniff;
+pub(crate) mod sniff;
 mod tcp;
 mod watched;
 

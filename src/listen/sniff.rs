@@ -9,7 +9,7 @@ use super::frames::PREFACE;
 use crate::net::transport::Transport;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     H1,
     H2,
 }
@@ -34,7 +34,7 @@ pub(super) async fn sniff(transport: &mut Transport) -> io::Result<Option<Protoc
 }
 
 /// The protocol of a client that began with `ahead`, unless more bytes are needed to tell.
-fn judge(ahead: &[u8], ended: bool) -> Option<Protocol> {
+pub(crate) fn judge(ahead: &[u8], ended: bool) -> Option<Protocol> {
     if ahead == PREFACE {
         Some(Protocol::H2)
     } else if ended || !PREFACE.starts_with(ahead) {
