@@ -74,8 +74,8 @@ fn url(section: &mut Section, errors: &mut Vec<String>) -> Option<ListenUrl> {
     let protocol = section.text("protocol", errors);
     match (protocol.as_deref(), url?) {
         (Some("tcp"), ListenUrl::Http(address)) if !address.tls => Some(ListenUrl::Tcp(address)),
-        (None | Some("tcp"), url @ ListenUrl::Tcp(_)) => Some(url),
-        (None | Some("http"), url @ (ListenUrl::Http(_) | ListenUrl::Unix { .. })) => Some(url),
+        (None | Some("tcp"), url @ ListenUrl::Tcp(_))
+        | (None | Some("http"), url @ (ListenUrl::Http(_) | ListenUrl::Unix { .. })) => Some(url),
         (Some(protocol @ ("http" | "tcp")), url) => {
             errors.push(format!("{path}: {protocol} does not go with {url}"));
             None
