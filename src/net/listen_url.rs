@@ -66,7 +66,8 @@ impl FromStr for ListenUrl {
         };
         match text.split_once("://") {
             None | Some(("http" | "https", _)) => Ok(Self::Http(text.parse()?)),
-            Some(("tcp", rest)) => Ok(Self::Tcp(rest.parse()?)),
+            // One scheme is enough.
+            Some(("tcp", rest)) => Ok(Self::Tcp(format!("http://{rest}").parse()?)),
             Some(("unix", path)) => unix(false, path),
             Some(("unixs", path)) => unix(true, path),
             Some((scheme, _)) => Err(ListenUrlError::Scheme(scheme.to_owned())),
@@ -102,5 +103,6 @@ mod tests {
         assert_eq!(parse("unix:///"), Err(ListenUrlError::Relative));
         assert_eq!(parse("ftp://a:1"), Err(ListenUrlError::Scheme("ftp".into())));
         assert_eq!(parse("tcp://a"), Err(AddressError::NoPort.into()));
+        assert!(parse("tcp://https://a:1").is_err());
     }
 }
