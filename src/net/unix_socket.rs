@@ -5,7 +5,7 @@
 use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, fchmod};
@@ -59,8 +59,11 @@ fn clear(path: &Path) -> io::Result<()> {
             "there is a file that is not a socket; it is left alone",
         ));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(in_use()),
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Or this would wait for room in the backlog of a process that is frozen.
+    probe.set_nonblocking(true)?;
+    match probe.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Err(in_use()),
         // Nobody listens: what a process left behind that was killed.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         // Its backlog is full.
