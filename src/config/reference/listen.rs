@@ -9,8 +9,8 @@ pub(super) const KEYS: &[Key] = &[
         default: "`http://127.0.0.1:2379`",
         reloads: false,
         meaning: "Where clients connect: `http://HOST:PORT`, `https://HOST:PORT`, `unix:///PATH`, \
-            `unixs:///PATH` (with TLS), or `tcp://HOST:PORT`. gRPC (HTTP/2 with prior knowledge, or by ALPN) \
-            and HTTP/1.1 share the port.",
+            `unixs:///PATH` (with TLS; etcd's clients expect the last part of the path in the certificate), or \
+            `tcp://HOST:PORT`. gRPC (HTTP/2 with prior knowledge, or by ALPN) and HTTP/1.1 share the port.",
     },
     Key {
         path: "listen[].protocol",

@@ -36,7 +36,8 @@ async fn grpc_http_1_and_etcdctl_are_served_on_a_unix_socket() {
 async fn etcdctl_is_served_on_a_unix_socket_with_tls() {
     let (certs, etcd) = (Certs::new(), Etcd::start());
     let (_directory, path) = socket();
-    let Pair { cert, key } = certs.server();
+    // Etcd's clients take the last part of the path for the server's name.
+    let Pair { cert, key } = certs.server_named(&["etcdlet.sock"]);
     let tls = format!("tls: {{cert-file: '{}', key-file: '{}'}}", cert.display(), key.display());
     let entry = format!("{{url: 'unixs://{}', {tls}}}", path.display());
     let _sidecar = listening(&etcd.endpoint(), &entry, "");
