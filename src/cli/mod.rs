@@ -73,7 +73,7 @@ pub struct Run {
     /// Where metrics are served.
     #[arg(long, env = "ETCDLET_ADMIN_URL", value_name = "URL")]
     admin_url: Option<String>,
-    /// Clients that ping more often are sent away.
+    /// Clients without TLS that ping more often are sent away.
     #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_MIN_TIME", value_name = "TIME", value_parser = humantime::parse_duration)]
     grpc_keepalive_min_time: Option<Duration>,
     /// A client that has sent nothing for so long is pinged.

@@ -12,7 +12,7 @@ pub(super) const ADMIN: &str = "http://127.0.0.1:9379";
 /// thread costs its own connections to the cluster.
 pub(super) const THREADS: usize = 1;
 
-/// Far more than a node has clients; each costs about 30 KiB.
+/// Far more than a node has clients; each costs about 37 KiB.
 pub(super) const CONNECTIONS: usize = 10_000;
 
 /// Whoever chooses a Unix socket wants to say who may connect; loopback is there for everybody.

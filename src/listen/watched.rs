@@ -21,7 +21,8 @@ pub(super) struct Watched {
     outgoing: Walker,
     /// Headers or data were sent since the last ping.
     answered: bool,
-    pings: Pings,
+    /// `None` where nobody minds.
+    pings: Option<Pings>,
     signs: Arc<Signs>,
 }
 
@@ -57,12 +58,15 @@ impl Signs {
 
 impl Watched {
     pub fn new(transport: Transport, min_time: Duration, signs: Arc<Signs>) -> Self {
+        // Behind TLS, etcd's gRPC server is a handler of Go's HTTP server, which counts no pings
+        // (etcd: `grpcHandlerFunc` in server/embed/serve.go).
+        let minds = !transport.is_tls();
         Self {
             transport,
             incoming: Incoming::new(),
             outgoing: Walker::default(),
             answered: false,
-            pings: Pings::new(min_time),
+            pings: minds.then(|| Pings::new(min_time)),
             signs,
         }
     }
@@ -70,15 +74,16 @@ impl Watched {
     /// Looks at what has come in. `false` when the client has to go.
     fn observe(&mut self, bytes: &[u8]) -> bool {
         let known = self.incoming.last_stream();
-        let pings = self.incoming.feed(bytes);
+        let count = self.incoming.feed(bytes);
         self.signs.reads.fetch_add(1, Ordering::Relaxed);
         self.signs.unfinished.store(self.incoming.unfinished().unwrap_or(0), Ordering::Relaxed);
+        let Some(pings) = &mut self.pings else { return true };
         // A call that came with the ping is not counted yet: clients wake up with both.
         let opened = usize::from(self.incoming.last_stream() > known);
-        (0..pings).all(|_| {
+        (0..count).all(|_| {
             let streams = self.signs.streams.load(Ordering::Relaxed).max(opened);
             let answered = std::mem::take(&mut self.answered);
-            !self.pings.handle_ping(Instant::now(), answered, streams)
+            !pings.handle_ping(Instant::now(), answered, streams)
         })
     }
 

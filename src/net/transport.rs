@@ -31,6 +31,10 @@ impl Transport {
         Self { ahead: Bytes::new(), session: Session::Tls(Box::new(stream)) }
     }
 
+    pub fn is_tls(&self) -> bool {
+        matches!(self.session, Session::Tls(_))
+    }
+
     /// Gives bytes back that were read from it.
     pub fn unread(&mut self, bytes: Bytes) {
         debug_assert!(self.ahead.is_empty(), "only one sniffer reads ahead");

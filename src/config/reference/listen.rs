@@ -182,9 +182,9 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some("--grpc-keepalive-min-time"),
         default: "`5s`",
         reloads: true,
-        meaning: "Clients may ping that often while a call of theirs is open, and every 2 h otherwise; \
+        meaning: "Without TLS, clients may ping that often while a call of theirs is open, and every 2 h otherwise; \
             whoever pings earlier three times, without having been answered between, is sent away (GOAWAY, \
-            `too_many_pings`), as by etcd.",
+            `too_many_pings`), as by etcd, which does not mind behind TLS.",
     },
     Key {
         path: "limits.grpc-keepalive-interval",

@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use crate::bad_input::wire::{ACK, GO_AWAY, PING, Wire, frame, open_call, whole_call};
+use crate::bad_input::wire::{ACK, GO_AWAY, PING, PREFACE, Wire, frame, open_call, settings, whole_call};
 use crate::lifecycle::watch;
 use crate::observability::{becomes, metric};
-use crate::support::etcd::{Etcd, Options};
+use crate::support::certs::{Certs, Pair};
+use crate::support::etcd::{Etcd, Options, Tls};
 use crate::support::grpc::{Channel, End, Event};
 use crate::support::sidecar::Sidecar;
 
@@ -30,6 +34,54 @@ async fn who_pings_too_often_is_sent_away_as_by_etcd() {
     }
     becomes(&sidecar, "etcdlet_connections_ended_total{reason=\"pings\"}", 2.0).await;
     becomes(&sidecar, "etcdlet_connections", 0.0).await;
+}
+
+/// Go's HTTP server stands before etcd there, and counts no pings.
+#[tokio::test]
+async fn behind_tls_nobody_minds_pings_as_with_etcd() {
+    let certs = Certs::new();
+    let Pair { cert, key } = certs.server();
+    let tls = Tls {
+        cert_file: cert.clone(),
+        key_file: key.clone(),
+        trusted_ca_file: certs.ca(),
+        client_cert_auth: false,
+        client: None,
+    };
+    let etcd = Options::default().tls(tls).start();
+    let sidecar = Sidecar::with_config(&format!(
+        "
+listen: [{{url: 'https://{{listen}}', tls: {{cert-file: '{}', key-file: '{}'}}}}]
+upstream: {{endpoints: ['{}'], tls: {{cacert: '{}'}}}}
+admin: {{url: 'http://{{admin}}'}}
+",
+        cert.display(),
+        key.display(),
+        etcd.endpoint(),
+        certs.ca().display()
+    ));
+    for address in [etcd.addr(), sidecar.addr()] {
+        let connector = tokio_rustls::TlsConnector::from(certs.client_config(None, &["h2"]));
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut session = connector.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
+        session.write_all(&[PREFACE, &settings(&[])].concat()).await.unwrap();
+        let mut answered = 0;
+        while answered < 6 {
+            session.write_all(&frame(PING, 0, 0, b"12345678")).await.unwrap();
+            loop {
+                let mut head = [0; 9];
+                session.read_exact(&mut head).await.expect("it is not sent away");
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+                let mut payload = vec![0; length];
+                session.read_exact(&mut payload).await.unwrap();
+                assert_ne!(head[3], GO_AWAY, "{payload:?}");
+                if head[3] == PING {
+                    answered += 1;
+                    break;
+                }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
