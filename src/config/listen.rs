@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::resolve::address;
+use super::resolve::{address, size};
 use super::section::Section;
 use super::{Overrides, defaults, tls};
 use crate::listen::config::Listener;
 use crate::net::address::Address;
+use crate::proxy::namespace;
 use crate::tls::server;
 use crate::types::client::Terms;
 
@@ -63,6 +64,14 @@ pub(super) fn listeners(
     listeners
 }
 
+/// What may be held while it is put into a namespace.
+pub(super) fn namespaces(limits: &mut Section, errors: &mut Vec<String>) -> namespace::Config {
+    namespace::Config {
+        request_bytes: size(limits, "namespace-request-bytes", defaults::NAMESPACE_REQUEST, errors),
+        total_bytes: size(limits, "namespace-total-bytes", defaults::NAMESPACE_TOTAL, errors),
+    }
+}
+
 fn listener(
     url: Address,
     tls: Option<server::Config>,
@@ -89,4 +98,49 @@ pub(super) fn local_url(listeners: &[Listener]) -> Option<String> {
         "::1".clone_into(&mut url.host);
     }
     Some(url.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::yaml;
+
+    fn namespaces_of(text: &str, overrides: &Overrides) -> Vec<String> {
+        let mut errors = Vec::new();
+        let mut root = Section::root(yaml::parse(text).unwrap(), &mut errors);
+        let listeners = listeners(&mut root, overrides, &mut errors);
+        root.finish(&mut errors);
+        assert_eq!(errors, [""; 0], "{text}");
+        listeners.iter().map(|one| String::from_utf8_lossy(&one.terms.namespace).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_listener_has_its_own_namespace_or_that_of_all() {
+        let nothing = Overrides::default();
+        assert_eq!(namespaces_of("", &nothing), [""]);
+        assert_eq!(namespaces_of("namespace: /all/", &nothing), ["/all/"]);
+        let text = "
+namespace: /all/
+listen:
+  - {url: 'http://a:1'}
+  - {url: 'http://a:2', namespace: /own/}
+  - {url: 'http://a:3', namespace: ''}
+";
+        assert_eq!(namespaces_of(text, &nothing), ["/all/", "/own/", ""]);
+        let flag = Overrides { namespace: Some("/flag/".into()), ..Overrides::default() };
+        assert_eq!(namespaces_of(text, &flag), ["/flag/", "/own/", ""]);
+        let listen_client_urls = Some(vec!["http://b:1".to_owned()]);
+        assert_eq!(namespaces_of(text, &Overrides { listen_client_urls, ..flag }), ["/flag/"]);
+    }
+
+    #[test]
+    fn limits_of_namespaces_are_read() {
+        let mut errors = Vec::new();
+        let text = "{namespace-request-bytes: 3MiB, namespace-total-bytes: 9MiB}";
+        let mut limits = Section::root(yaml::parse(text).unwrap(), &mut errors);
+        let config = namespaces(&mut limits, &mut errors);
+        limits.finish(&mut errors);
+        assert_eq!((config.request_bytes, config.total_bytes), (3 << 20, 9 << 20));
+        assert_eq!(errors, [""; 0]);
+    }
 }

@@ -16,6 +16,7 @@ mod health;
 mod http1;
 mod lease;
 mod lifecycle;
+mod namespace;
 mod observability;
 mod resets;
 mod shares;
