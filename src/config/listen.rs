@@ -167,6 +167,34 @@ mod tests {
     use super::*;
     use crate::config::yaml;
 
+    fn namespaces_of(text: &str, overrides: &Overrides) -> Vec<String> {
+        let mut errors = Vec::new();
+        let mut root = Section::root(yaml::parse(text).unwrap(), &mut errors);
+        let listeners = listeners(&mut root, overrides, &mut errors);
+        root.finish(&mut errors);
+        assert_eq!(errors, [""; 0], "{text}");
+        listeners.iter().map(|one| String::from_utf8_lossy(&one.terms.namespace).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_listener_has_its_own_namespace_or_that_of_all() {
+        let nothing = Overrides::default();
+        assert_eq!(namespaces_of("", &nothing), [""]);
+        assert_eq!(namespaces_of("namespace: /all/", &nothing), ["/all/"]);
+        let text = "
+namespace: /all/
+listen:
+  - {url: 'http://a:1'}
+  - {url: 'http://a:2', namespace: /own/}
+  - {url: 'http://a:3', namespace: ''}
+";
+        assert_eq!(namespaces_of(text, &nothing), ["/all/", "/own/", ""]);
+        let flag = Overrides { namespace: Some("/flag/".into()), ..Overrides::default() };
+        assert_eq!(namespaces_of(text, &flag), ["/flag/", "/own/", ""]);
+        let listen_client_urls = Some(vec!["http://b:1".to_owned()]);
+        assert_eq!(namespaces_of(text, &Overrides { listen_client_urls, ..flag }), ["/flag/"]);
+    }
+
     fn read(text: &str) -> Result<Vec<Listener>, Vec<String>> {
         let mut errors = Vec::new();
         let root = yaml::parse(&format!("listen: [{text}]")).unwrap();

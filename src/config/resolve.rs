@@ -225,8 +225,7 @@ mod tests {
         let text = "
 listen:
   - url: http://127.0.0.1:2379
-  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}, coalesce: false, namespace: /tls/}
-namespace: /all/
+  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}, coalesce: false}
 upstream:
   endpoints: [10.0.0.1:2379, 'https://b:2379']
   connect-timeout: 1s
@@ -254,8 +253,6 @@ limits:
   streams-per-connection: 6
   retry-buffer-bytes: 1MiB
   retry-buffer-total-bytes: 8MiB
-  namespace-request-bytes: 3MiB
-  namespace-total-bytes: 9MiB
   header-list-bytes: 64KiB
   handshake-timeout: 2s
   http1-idle-timeout: 1m
@@ -272,7 +269,6 @@ log: {level: warn, format: text}
         let config = read(text, &Overrides::default()).unwrap();
         let [plain, tls] = &config.listen.listeners[..] else { panic!("two listeners") };
         assert!(plain.terms.coalesces && !tls.terms.coalesces);
-        assert_eq!((&plain.terms.namespace[..], &tls.terms.namespace[..]), (&b"/all/"[..], &b"/tls/"[..]));
         assert_eq!(tls.tls.as_ref().unwrap().identity.key, std::path::PathBuf::from("k"));
         assert_eq!(config.upstream.discovery.endpoints[0].to_string(), "http://10.0.0.1:2379");
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
@@ -282,8 +278,6 @@ log: {level: warn, format: text}
         assert_eq!(config.listen.limits.h2_idle_timeout, Some(Duration::from_secs(3600)));
         assert_eq!(config.listen.limits.keepalive_interval, Duration::from_secs(60));
         assert_eq!(config.proxy.retry_buffer, 1 << 20);
-        let namespace = &config.proxy.namespace;
-        assert_eq!((namespace.request_bytes, namespace.total_bytes), (3 << 20, 9 << 20));
         let discovery = &config.upstream.discovery;
         assert_eq!(discovery.dns.as_ref().unwrap().to_string(), "https://etcd.test:2379");
         assert_eq!(discovery.srv.as_ref().unwrap().name, "blue");

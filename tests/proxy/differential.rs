@@ -10,12 +10,12 @@
 //! are compared with each other, which shows whether the table and the rule themselves are sound.
 
 mod deliberate;
-mod entry;
+pub(crate) mod entry;
 pub(crate) mod known;
 pub(crate) mod normalise;
 mod readable;
 mod run;
-mod table;
+pub(crate) mod table;
 mod transcript;
 
 use crate::support::etcd::{Etcd, Options, installed_lines};
@@ -60,13 +60,20 @@ impl Twins {
         Self { direct, behind, sidecar }
     }
 
+    /// With a sidecar that puts this before every key.
+    pub(crate) fn in_namespace(options: impl Fn() -> Options, namespace: &str) -> Self {
+        let (direct, behind) = (options().start(), options().start());
+        let sidecar = Sidecar::with_args(&["--endpoints", &behind.endpoint(), "--namespace", namespace]);
+        Self { direct, behind, sidecar: Some(sidecar) }
+    }
+
     /// What stands in front of the second cluster.
     pub(crate) fn subject(&self) -> String {
         self.sidecar.as_ref().map_or_else(|| self.behind.endpoint(), Sidecar::url)
     }
 }
 
-fn run(title: &str, twins: &Twins, table: &[Entry]) {
+pub(crate) fn run(title: &str, twins: &Twins, table: &[Entry]) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async {

@@ -4,9 +4,9 @@
 //! Not run: `etcdctl check perf` and `check datascale`, which take a minute each and measure instead of test; the
 //! benches do that better.
 
-mod keys;
-mod life;
-mod pair;
+pub(crate) mod keys;
+pub(crate) mod life;
+pub(crate) mod pair;
 mod text;
 
 use std::process::Output;

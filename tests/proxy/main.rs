@@ -17,6 +17,7 @@ mod http1;
 mod lease;
 mod lifecycle;
 mod listeners;
+mod namespace;
 mod observability;
 mod resets;
 mod shares;

@@ -30,6 +30,8 @@ impl HttpBody for Request {
         let this = &mut *self;
         while this.refused.is_some() {
             let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)?) else {
+                // It may be asked again, behind the rest.
+                this.body = Body::Empty;
                 return Poll::Ready(this.flow.rest().map(|rest| Ok(Frame::data(rest))));
             };
             // A request has no trailers in gRPC.

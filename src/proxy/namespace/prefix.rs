@@ -29,7 +29,11 @@ impl Namespace {
             (Key::End, b"\0") => [&self.end, b""],
             (Key::Or(instead), b"") => [prefix, instead],
             (Key::End | Key::Or(_) | Key::Refused, value) => [prefix, value],
-            (Key::Answered, value) => [b"", value.strip_prefix(prefix).ok_or(Outside)?],
+            (Key::Answered, value) => match value.strip_prefix(prefix).ok_or(Outside)? {
+                // As everybody writes an empty field.
+                b"" => return Ok(None),
+                key => [b"", key],
+            },
             (Key::Listed, value) => match value.strip_prefix(prefix) {
                 None | Some(b"") => return Ok(None),
                 Some(key) => [b"", key],
@@ -82,6 +86,7 @@ mod tests {
     #[test]
     fn answers_lose_the_prefix_and_nothing_else_gets_out() {
         assert_eq!(edit(b"/a/", Key::Answered, b"/a/k"), Ok(Some(b"k".to_vec())));
+        assert_eq!(edit(b"/a/", Key::Answered, b"/a/"), Ok(None));
         assert_eq!(edit(b"/a/", Key::Answered, b"/b/k"), Err(Outside));
         assert_eq!(edit(b"/a/", Key::Answered, b"/a"), Err(Outside));
         assert_eq!(edit(b"/a/", Key::Answered, b""), Err(Outside));

@@ -23,6 +23,10 @@ pub(crate) struct GrpcProxy {
 
 impl GrpcProxy {
     pub(crate) fn start(etcd: &Etcd) -> Self {
+        Self::with_args(etcd, &[])
+    }
+
+    pub(crate) fn with_args(etcd: &Etcd, arguments: &[&str]) -> Self {
         for _ in 0..PORT_ATTEMPTS {
             let listen: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()).into();
             let directory = tempfile::Builder::new()
@@ -37,7 +41,8 @@ impl GrpcProxy {
                 // Its default is a port where nothing listens; it asks itself there and ends.
                 .arg(format!("--advertise-client-url={listen}"))
                 .arg("--data-dir")
-                .arg(directory.path().join("data"));
+                .arg(directory.path().join("data"))
+                .args(arguments);
             let process = Process::spawn(command, &directory.path().join("log"));
             let mut proxy = Self { process, listen, _directory: directory };
             match proxy.wait_serving() {
