@@ -3,11 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch::{Sender, channel as watched};
 
+use super::reload::{Parts, Reloader};
 use crate::admin;
-use crate::config::{Config, Drain as DrainConfig};
+use crate::admin::health::{Health, Phase};
+use crate::config::{Config, Document, Source};
 use crate::listen::config::Limits;
 use crate::listen::metrics::ListenMetrics;
 use crate::net::address::Address;
@@ -16,7 +20,9 @@ use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
-use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
+use crate::proxy::{Drain, Holds, Proxy, Settings, Shared, Watermark};
+use crate::telemetry::heartbeat::Heartbeats;
+use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::TlsError;
 use crate::tls::server::Server;
@@ -24,7 +30,7 @@ use crate::types::client::Terms;
 use crate::upstream::{Cluster, ClusterError};
 
 pub struct App {
-    pub(super) admin: TcpListener,
+    pub(super) admin: (TcpListener, Option<Server>),
     /// On the admin port.
     pub(super) shown: admin::State,
     pub(super) plain: Vec<(TcpListener, Arc<Terms>)>,
@@ -35,7 +41,19 @@ pub struct App {
     pub(super) limits: Limits,
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
-    pub(super) drain_config: DrainConfig,
+    pub(super) heartbeats: Heartbeats,
+    pub(super) phase: Sender<Phase>,
+    pub(super) reloader: Reloader,
+}
+
+/// What a process begins with.
+pub struct Start {
+    /// Where the configuration is from.
+    pub source: Source,
+    pub document: Document,
+    /// What the document says.
+    pub config: Config,
+    pub levels: Levels,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,23 +69,27 @@ pub enum StartError {
 impl App {
     /// Binds every listener and reads every certificate. Connections to the cluster will be
     /// made on `control`.
-    pub fn build(config: Config, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
-        let Config { listen, upstream, proxy, drain: drain_config, threads, admin, log: _ } = config;
+    pub fn build(start: Start, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
+        let Start { source, document, config, levels } = start;
+        let Config { listen, upstream, proxy, threads, admin, .. } = &config;
         // Before the listeners for clients: whoever is served can look at the metrics.
-        let admin = bind(&admin)?;
+        let admin_listener = bind(&admin.url)?;
+        let admin_tls = admin.tls.as_ref().map(Server::try_new).transpose()?;
         let metrics = Metrics::new();
-        let (drain_signal, drain) = channel(drain_config.stream_jitter);
+        let (drain_signal, drain) = channel();
+        let settings = Settings::new(proxy.clone());
         let shared = Shared {
+            settings: settings.clone(),
             drain: drain.clone(),
-            holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
+            holds: Holds::new(HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
             metrics: ProxyMetrics::new(&metrics),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };
-        let cluster = Cluster::try_new(&upstream, &metrics, control)?;
-        let proxies = (0..threads).map(|_| Proxy::new(&proxy, cluster.upstream(), shared.clone())).collect();
+        let cluster = Cluster::try_new(upstream, &metrics, control)?;
+        let proxies = (0..*threads).map(|_| Proxy::new(cluster.upstream(), shared.clone())).collect();
         let (mut plain, mut tls) = (Vec::new(), Vec::new());
         for listener in &listen.listeners {
             let socket = bind(&listener.url)?;
@@ -77,22 +99,34 @@ impl App {
                 Some(config) => tls.push((socket, Server::try_new(config)?, terms)),
             }
         }
+        let (phase, phases) = watched(Phase::Starting);
+        let heartbeats = Heartbeats::new(*threads, Instant::now());
+        let (limits, views) = (listen.limits.clone(), cluster.views());
+        let certificates = tls.iter().map(|(_, server, _)| server.clone()).chain(admin_tls.clone()).collect();
+        let parts = Parts { cluster, settings, levels, watches: shared.watches.clone(), certificates };
+        let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
         Ok(Self {
-            admin,
+            admin: (admin_listener, admin_tls),
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {
                 metrics,
-                views: cluster.views(),
+                health: Health { heartbeats: heartbeats.clone(), phase: phases, views: views.clone() },
+                views,
                 watermark: shared.watermark,
                 watches: shared.watches,
+                config: text,
+                levels: reloader.levels(),
+                drain: Arc::default(),
             },
-            limits: listen.limits,
+            limits,
             plain,
             tls,
             proxies,
             drain,
             drain_signal,
-            drain_config,
+            heartbeats,
+            phase,
+            reloader,
         })
     }
 }

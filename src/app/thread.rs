@@ -4,11 +4,13 @@ use std::io;
 use std::net;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::listen::accept::{Acceptor, Handover};
+use crate::telemetry::heartbeat::{self, Heartbeat};
 use crate::types::client::Terms;
 
 pub(super) struct Thread {
@@ -17,6 +19,8 @@ pub(super) struct Thread {
     pub parked: mpsc::Receiver<Handover>,
     /// Ends when the acceptors of all threads and their connections are gone.
     pub open: watch::Receiver<()>,
+    /// Beats as long as it is not stuck.
+    pub heartbeat: Heartbeat,
     /// Keeps its connections to the cluster.
     pub follow: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -35,8 +39,14 @@ impl Thread {
     }
 
     async fn serve(self) {
-        let Self { acceptor, plain, parked, mut open, follow } = self;
+        let Self { acceptor, plain, parked, mut open, heartbeat, follow } = self;
         tokio::spawn(follow);
+        tokio::spawn(async move {
+            loop {
+                heartbeat.beat(Instant::now());
+                tokio::time::sleep(heartbeat::INTERVAL).await;
+            }
+        });
         let acceptor = Arc::new(acceptor);
         let mut accepting = tokio::task::JoinSet::new();
         for (listener, terms) in plain {

@@ -17,6 +17,7 @@ mod http1;
 mod lease;
 mod lifecycle;
 mod observability;
+mod operation;
 mod resets;
 mod shares;
 mod tls;
