@@ -18,6 +18,7 @@ use crate::net::address::Address;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
+use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Drain, Holds, Proxy, Settings, Shared, Watermark};
@@ -84,6 +85,7 @@ impl App {
             holds: Holds::new(HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
             metrics: ProxyMetrics::new(&metrics),
+            namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),

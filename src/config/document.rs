@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::section::{Node, Scalar, Section};
-use super::{Config, ConfigErrors, Overrides, flags, resolve, yaml};
+use super::{Config, ConfigErrors, Overrides, flags, reference, resolve, yaml};
 
 /// Where the configuration is from, now and at every reload.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,13 @@ impl Source {
         })?;
         Ok(Document { root, overrides: self.overrides.clone() })
     }
+}
+
+/// `name` stands before what is wrong with the text as YAML.
+#[cfg(test)]
+pub(crate) fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Config, ConfigErrors> {
+    let root = yaml::parse(text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
+    Document { root, overrides: overrides.clone() }.resolve()
 }
 
 impl Document {
@@ -141,9 +148,10 @@ fn in_place(path: &str, new: &Node, before: &Node) -> Node {
     for name in names(new, before) {
         let at = child(path, name);
         let (new, before) = (entry(new, name), entry(before, name));
-        let chosen = if IN_PLACE.contains(&at.as_str()) {
+        let inside = format!("{at}.");
+        let chosen = if in_place_keys().any(|key| key == at) {
             new.cloned()
-        } else if IN_PLACE.iter().any(|key| key.starts_with(&format!("{at}."))) {
+        } else if in_place_keys().any(|key| key.starts_with(&inside)) {
             let nothing = Node::Map(Vec::new());
             Some(in_place(&at, new.unwrap_or(&nothing), before.unwrap_or(&nothing)))
         } else {
@@ -237,28 +245,12 @@ fn in_file(path: &Path, error: &dyn std::fmt::Display) -> ConfigErrors {
     ConfigErrors(vec![format!("{}: {error}", path.display())])
 }
 
-/// Keys, and sections with all their keys, that a reload takes over. All others wait for a restart.
-const IN_PLACE: &[&str] = &[
-    "drain",
-    "hold",
-    "limits.retry-buffer-bytes",
-    "limits.retry-buffer-total-bytes",
-    "log.level",
-    "reload",
-    "retry",
-    "route",
-    "upstream.auth",
-    "upstream.connect-timeout",
-    "upstream.discovery-srv",
-    "upstream.discovery-srv-name",
-    "upstream.dns",
-    "upstream.endpoints",
-    "upstream.nameservers",
-    "upstream.probe",
-    "upstream.sync-interval",
-    "upstream.sync-members",
-    "upstream.weights",
-];
+/// Those that a reload takes over. Which files a certificate is in waits for a restart; what is in
+/// them does not.
+fn in_place_keys() -> impl Iterator<Item = &'static str> {
+    let is_of_tls = |path: &str| path.split('.').rev().nth(1) == Some("tls");
+    reference::keys().filter(move |key| key.reloads && !is_of_tls(key.path)).map(|key| key.path)
+}
 
 /// Of `upstream.tls`, whose keys are named as etcdctl's flags.
 const TLS_FILES: &[&str] = &["cacert", "cert", "key"];

@@ -11,6 +11,7 @@ pub(super) fn document(overrides: &Overrides) -> Node {
         listen_client_urls,
         cert_file,
         key_file,
+        namespace,
         endpoints,
         discovery_srv,
         discovery_srv_name,
@@ -29,6 +30,7 @@ pub(super) fn document(overrides: &Overrides) -> Node {
     };
     let listen = listen_client_urls.as_ref();
     let document = map([
+        ("namespace", namespace.as_deref().map(text)),
         ("listen", listen.map(|urls| Node::List(urls.iter().filter_map(listener).collect()))),
         (
             "upstream",

@@ -8,7 +8,7 @@
 //!
 //! Invariants: a key that is not known is an error; every error is found in one pass and names
 //! the path of its key; a default stands in `defaults.rs` with its reason and nowhere else; a key
-//! waits for a restart unless `document.rs` names it.
+//! waits for a restart unless `reference/` says otherwise.
 
 mod defaults;
 mod document;
@@ -17,6 +17,7 @@ mod hubs;
 mod listen;
 mod prefixes;
 mod process;
+pub mod reference;
 mod resolve;
 mod section;
 mod share;
@@ -31,6 +32,8 @@ use crate::admin;
 use crate::proxy;
 use crate::telemetry::log;
 
+#[cfg(test)]
+pub(crate) use document::parse;
 pub use document::{Document, Shown, Source};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,7 @@ pub struct Overrides {
     pub listen_client_urls: Option<Vec<String>>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    pub namespace: Option<String>,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,

@@ -68,19 +68,25 @@ impl Section {
     }
 
     fn take(&mut self, key: &str) -> Option<Node> {
+        #[cfg(test)]
+        READS.with_borrow_mut(|reads| reads.push((self.path_of(key), true)));
         let position = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(position).1)
     }
 
     pub fn section(&mut self, key: &str, errors: &mut Vec<String>) -> Self {
         let node = self.take(key).unwrap_or(Node::Map(Vec::new()));
+        #[cfg(test)]
+        on_section(&self.path_of(key));
         Self::of(self.path_of(key), node, errors)
     }
 
     /// The sections of a list of mappings.
     pub fn sections(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Vec<Self>> {
-        let items = self.list(key, errors)?;
-        Some(items.into_iter().map(|(path, node)| Self::of(path, node, errors)).collect())
+        let items = self.list(key, errors);
+        #[cfg(test)]
+        on_section(&self.path_of(key));
+        Some(items?.into_iter().map(|(path, node)| Self::of(path, node, errors)).collect())
     }
 
     pub fn texts(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Vec<String>> {
@@ -130,6 +136,8 @@ impl Section {
 
     /// Of a section whose keys are the user's own.
     pub fn keys(&self) -> Vec<String> {
+        #[cfg(test)]
+        READS.with_borrow_mut(|reads| reads.push((self.path.clone(), true)));
         self.entries.iter().map(|(key, _)| key.clone()).collect()
     }
 
@@ -182,4 +190,30 @@ fn scalar(path: &str, node: Node, errors: &mut Vec<String>) -> Option<String> {
             None
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The paths that were asked for, and whether each is a value.
+    static READS: std::cell::RefCell<Vec<(String, bool)>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+#[cfg(test)]
+fn on_section(path: &str) {
+    READS.with_borrow_mut(|reads| {
+        if let Some(last) = reads.iter_mut().rfind(|(read, _)| read == path) {
+            last.1 = false;
+        }
+    });
+}
+
+#[cfg(test)]
+pub(super) fn forget_reads() {
+    READS.take();
+}
+
+/// Values that were asked for since.
+#[cfg(test)]
+pub(super) fn reads() -> Vec<String> {
+    READS.take().into_iter().filter(|(_, value)| *value).map(|(path, _)| path).collect()
 }

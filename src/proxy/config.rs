@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 use super::read_ahead::Limits;
-use super::{lease, watch};
+use super::{lease, namespace, watch};
 
 /// What calls go by, which can change at any time. Cheap to clone; one for all threads.
 #[derive(Clone)]
@@ -45,6 +45,7 @@ pub struct Config {
     pub hold: Hold,
     /// Of the start: a hub keeps its own.
     pub lease: lease::Config,
+    pub namespace: namespace::Config,
     pub watch: watch::Config,
 }
 

@@ -1,7 +1,7 @@
 //! What happens to a call between the listener and the cluster.
 //!
 //! ```text
-//!   Call ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
+//!   Call ─> (namespace: its keys, and those of its Reply) ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
 //!        ─> upstream ─> retry (will it do?) ─> settle (watermark, trailers, codes, metrics) ─> Reply
 //!              ^             └ persist: hold, wait, another member
 //!              └────────────────────┘
@@ -28,7 +28,8 @@ mod identity;
 pub mod lease;
 mod member_list;
 pub mod metrics;
-mod peek;
+pub mod namespace;
+pub(crate) mod peek;
 mod persist;
 mod read_ahead;
 mod replay;
@@ -45,6 +46,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use hyper::body::Body as HttpBody;
 
 pub use config::{Config, Settings};
@@ -68,6 +70,7 @@ pub struct Proxy {
     watches: watch::Hub,
     leases: lease::Hub,
     reads: share::Reads,
+    namespaces: namespace::Namespaces,
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
@@ -81,6 +84,7 @@ pub struct Shared {
     pub holds: Holds,
     pub leases: lease::Hub,
     pub metrics: metrics::ProxyMetrics,
+    pub namespaces: namespace::Namespaces,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
     pub watermark: Watermark,
@@ -88,7 +92,8 @@ pub struct Shared {
 
 impl Proxy {
     pub fn new(upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { settings, drain, holds, leases, metrics, reads, watches, watermark } = shared;
+        let Shared { settings, drain, holds, leases, metrics, namespaces, reads, watches, watermark } =
+            shared;
         Arc::new(Self {
             settings,
             admission: admit::Admission::new(),
@@ -99,13 +104,36 @@ impl Proxy {
             watches,
             leases,
             reads: share::Reads::new(reads),
+            namespaces,
             retries: retry::Budget::new(Instant::now()),
             drain,
             metrics,
         })
     }
 
-    pub async fn call(self: &Arc<Self>, mut call: Call) -> Reply {
+    pub fn call(self: &Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
+        if call.client.terms.namespace.is_empty() {
+            Either::Left(self.handle(call))
+        } else {
+            // Boxed: the others' futures must not grow by it.
+            Either::Right(Box::pin(self.handle_in_namespace(call)))
+        }
+    }
+
+    /// Behind this there are only full keys.
+    async fn handle_in_namespace(self: &Arc<Self>, call: Call) -> Reply {
+        let rpc = call.rpc;
+        match self.namespaces.enter(call) {
+            namespace::Entered::AsItIs(call) => self.handle(call).await,
+            namespace::Entered::Edited(call, edited) => edited.leave(self.handle(call)).await,
+            namespace::Entered::Refused(code, reply) => {
+                self.metrics.start(rpc, Instant::now()).on_code(code);
+                reply
+            }
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, mut call: Call) -> Reply {
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
         let settlement = settle::Settlement::of(&call, account, &self.watermark);

@@ -2,28 +2,40 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{File, assert_none, read, rust_files};
+use etcdlet::config::reference;
+
+use crate::tree::{File, ROOT, assert_none, read, rust_files};
 
 #[test]
 fn the_metrics_reference_names_every_metric_and_no_other() {
     assert_none(&metric_differences(&rust_files(&["src"]), &read("docs/metrics.md")));
 }
 
+/// Written anew by `ETCDLET_REWRITE=1 cargo test --test tidy`.
 #[test]
-fn the_configuration_reference_names_every_key() {
-    let code = read("src/config/resolve.rs");
-    let (reference, example) = (read("docs/configuration.md"), read("config/etcdlet.yaml"));
-    let missing = keys(&code).into_iter().flat_map(|key| {
-        let in_reference = reference.contains(&format!(".{key}`")) || reference.contains(&format!("`{key}`"));
-        let in_reference = in_reference
-            || reference.contains(&format!("`{key}[]."))
-            || reference.contains(&format!("`{key}."))
-            || reference.contains(&format!(".{key}."));
-        let places = [
-            (in_reference, "docs/configuration.md"),
-            (example.contains(&format!("{key}:")), "config/etcdlet.yaml"),
-        ];
-        places.into_iter().filter(|(found, _)| !found).map(move |(_, place)| format!("{place}: no key {key}"))
+fn the_configuration_reference_is_the_table_of_the_code() {
+    const PAGE: &str = "docs/configuration.md";
+    let page = read(PAGE);
+    let begin = page.find("| key | flag |").expect("the page has the table");
+    let length = page[begin..].find("\n\n").expect("something follows the table") + 1;
+    let written = format!("{}{}{}", &page[..begin], reference::table(), &page[begin + length..]);
+    if std::env::var_os("ETCDLET_REWRITE").is_some() {
+        std::fs::write(format!("{ROOT}/{PAGE}"), &written).expect("the page can be written");
+    } else {
+        assert!(
+            page == written,
+            "{PAGE} is not what the code says: ETCDLET_REWRITE=1 cargo test --test tidy"
+        );
+    }
+}
+
+#[test]
+fn the_example_has_every_key() {
+    const FILE: &str = "config/etcdlet.yaml";
+    let example = read(FILE);
+    let missing = reference::keys().filter_map(|key| {
+        let name = key.path.rsplit('.').next().expect("a path has a last part");
+        (!example.contains(&format!("{name}:"))).then(|| format!("{FILE}: no key {}", key.path))
     });
     assert_none(&missing.collect::<Vec<_>>());
 }
@@ -51,36 +63,6 @@ fn quoted(text: &str) -> impl Iterator<Item = String> {
     text.split('"').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// Names that the code takes out of a section of the file.
-fn keys(code: &str) -> BTreeSet<String> {
-    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
-    let takers = [
-        ".section(",
-        ".sections(",
-        ".texts(",
-        ".text(",
-        ".path(",
-        ".count(",
-        ".bytes(",
-        ".duration(",
-        ".positive_duration(",
-    ];
-    let mut found = BTreeSet::new();
-    for taker in takers {
-        for (at, _) in code.match_indices(taker) {
-            let argument = code[at + taker.len()..].trim_start();
-            if let Some(rest) = argument.strip_prefix('"') {
-                found.extend(rest.split('"').next().map(str::to_owned));
-            }
-        }
-    }
-    found.extend(
-        code.match_indices("size(&mut limits, \"")
-            .filter_map(|(at, prefix)| code[at + prefix.len()..].split('"').next().map(str::to_owned)),
-    );
-    found
-}
-
 #[test]
 fn a_metric_that_only_one_side_knows_is_found() {
     let file = File { path: "src/a.rs".into(), text: "register(\"etcdlet_one\", \"Help.\")".into() };
@@ -89,11 +71,4 @@ fn a_metric_that_only_one_side_knows_is_found() {
         metric_differences(&[file], reference),
         ["etcdlet_one: not in docs/metrics.md", "etcdlet_two: in docs/metrics.md only"]
     );
-}
-
-#[test]
-fn keys_are_read_out_of_the_code() {
-    let code =
-        "root.section(\"limits\", errors); x.count(\n \"connections\", e); size(&mut limits, \"bytes\", 1)";
-    assert_eq!(keys(code), ["bytes", "connections", "limits"].map(str::to_owned).into());
 }

@@ -1,0 +1,118 @@
+//! Where clients connect, and what they may use.
+
+use super::Key;
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "listen[].url",
+        flag: Some("--listen-client-urls"),
+        default: "`http://127.0.0.1:2379`",
+        reloads: false,
+        meaning: "Where clients connect, `http` or `https`. gRPC (HTTP/2 with prior knowledge, or by ALPN) \
+            and HTTP/1.1 share the port.",
+    },
+    Key {
+        path: "listen[].tls.cert-file",
+        flag: Some("--cert-file"),
+        default: "",
+        reloads: true,
+        meaning: "Certificate chain of an `https` listener, PEM.",
+    },
+    Key {
+        path: "listen[].tls.key-file",
+        flag: Some("--key-file"),
+        default: "",
+        reloads: true,
+        meaning: "Its key.",
+    },
+    Key {
+        path: "listen[].coalesce",
+        flag: None,
+        default: "`true`",
+        reloads: false,
+        meaning: "`false`: clients of this listener share nothing, whatever else is configured: each watch \
+            and keep-alive stream and each read is passed through by itself.",
+    },
+    Key {
+        path: "listen[].namespace",
+        flag: None,
+        default: "that of all",
+        reloads: false,
+        meaning: "Of this listener's clients alone; `\"\"` for none.",
+    },
+    Key {
+        path: "namespace",
+        flag: Some("--namespace"),
+        default: "",
+        reloads: false,
+        meaning: "Put before every key of clients, and taken off again: see [Namespaces](#namespaces).",
+    },
+    Key {
+        path: "limits.connections",
+        flag: None,
+        default: "`10000`",
+        reloads: false,
+        meaning: "Client connections of all listeners. One more is closed at once and counted.",
+    },
+    Key {
+        path: "limits.streams-per-connection",
+        flag: None,
+        default: "`65536`",
+        reloads: false,
+        meaning: "Streams that one HTTP/2 connection may have open; more wait in the client.",
+    },
+    Key {
+        path: "limits.retry-buffer-bytes",
+        flag: None,
+        default: "`2MiB`",
+        reloads: true,
+        meaning: "A unary request up to this size is read whole before it is sent; a larger one streams.",
+    },
+    Key {
+        path: "limits.retry-buffer-total-bytes",
+        flag: None,
+        default: "`64MiB`",
+        reloads: true,
+        meaning: "The same for all requests of one thread together, until their answers begin; beyond it \
+            requests stream.",
+    },
+    Key {
+        path: "limits.namespace-request-bytes",
+        flag: None,
+        default: "`2MiB`",
+        reloads: false,
+        meaning: "One message of a request to a listener with a namespace; a longer one is refused as etcd \
+            refuses it. To be raised with etcd's `--max-request-bytes`, above which it is half a MiB.",
+    },
+    Key {
+        path: "limits.namespace-total-bytes",
+        flag: None,
+        default: "`256MiB`",
+        reloads: false,
+        meaning: "Messages of such listeners that wait to be whole, or for their client; a call that goes \
+            beyond it ends `RESOURCE_EXHAUSTED`. An answer must be whole before its keys are edited, so \
+            this is also the longest one.",
+    },
+    Key {
+        path: "limits.header-list-bytes",
+        flag: None,
+        default: "`16MiB`",
+        reloads: false,
+        meaning: "Headers of one HTTP/2 request; etcd's gRPC server has the same limit. (HTTP/1.1: 400 KiB \
+            and 100 headers.)",
+    },
+    Key {
+        path: "limits.handshake-timeout",
+        flag: None,
+        default: "`10s`",
+        reloads: false,
+        meaning: "For a TLS handshake, and for the first bytes of a connection.",
+    },
+    Key {
+        path: "limits.http1-idle-timeout",
+        flag: None,
+        default: "`5m`",
+        reloads: false,
+        meaning: "Between two requests of an HTTP/1.1 connection, and for the head of one.",
+    },
+];
