@@ -105,7 +105,8 @@ impl App {
         let heartbeats = Heartbeats::new(*threads, Instant::now());
         let (limits, views) = (listen.limits.clone(), cluster.views());
         let certificates = tls.iter().map(|(_, server, _)| server.clone()).chain(admin_tls.clone()).collect();
-        let parts = Parts { cluster, settings, levels, watches: shared.watches.clone(), certificates };
+        let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
+        let parts = Parts { cluster, settings, namespaces, watches, levels, certificates };
         let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),

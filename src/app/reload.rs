@@ -19,6 +19,7 @@ use super::notify::Notifier;
 use crate::admin::ConfigText;
 use crate::config::{Config, ConfigErrors, Document, Drain, Shown, Source};
 use crate::proxy::Settings;
+use crate::proxy::namespace::Namespaces;
 use crate::proxy::watch::Hub;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
@@ -29,8 +30,9 @@ use crate::upstream::Cluster;
 pub(super) struct Parts {
     pub cluster: Cluster,
     pub settings: Settings,
-    pub levels: Levels,
+    pub namespaces: Namespaces,
     pub watches: Hub,
+    pub levels: Levels,
     /// Of every listener that has one.
     pub certificates: Vec<Server>,
 }
@@ -140,6 +142,7 @@ impl Reloader {
         // What can still fail comes first.
         self.parts.cluster.reload(&config.upstream).map_err(|error| told(&error))?;
         self.parts.settings.set(config.proxy.clone());
+        self.parts.namespaces.set(&config.proxy.namespace);
         if let Some(credentials) = &config.upstream.credentials {
             self.parts.watches.set_credentials(credentials);
         }

@@ -80,7 +80,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "limits.namespace-request-bytes",
         flag: None,
         default: "`2MiB`",
-        reloads: false,
+        reloads: true,
         meaning: "One message of a request to a listener with a namespace; a longer one is refused as etcd \
             refuses it. To be raised with etcd's `--max-request-bytes`, above which it is half a MiB.",
     },
@@ -88,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "limits.namespace-total-bytes",
         flag: None,
         default: "`256MiB`",
-        reloads: false,
+        reloads: true,
         meaning: "Messages of such listeners that wait to be whole, or for their client; a call that goes \
             beyond it ends `RESOURCE_EXHAUSTED`. An answer must be whole before its keys are edited, so \
             this is also the longest one.",
