@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use etcdlet::app::App;
+use etcdlet::app::{App, Start, check};
 use etcdlet::cli::{Cli, Command, Run};
-use etcdlet::config;
+use etcdlet::config::{ConfigErrors, Source};
 use etcdlet::net::nofile;
 use etcdlet::telemetry::log;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
+        Command::CheckConfig(run) => check_config(*run),
         Command::Run(run) => serve(*run),
         Command::Version => {
             println!("etcdlet {}", env!("CARGO_PKG_VERSION"));
@@ -33,15 +34,32 @@ fn main() -> ExitCode {
 }
 
 fn serve(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (file, overrides) = run.into_parts();
-    let config = config::load(file.as_deref(), &overrides)?;
-    log::install(config.log)?;
+    let source = source(run);
+    let document = source.read()?;
+    let config = document.resolve()?;
+    let levels = log::install(config.log)?;
     let open_files = nofile::raise();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?open_files, "starting");
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = App::build(config, control.handle())?;
+    let app = App::build(Start { source, document, config, levels }, control.handle())?;
     control.block_on(app.run())?;
     // Not joined: a thread whose connections were cut at the limit would wait for them.
     control.shutdown_background();
     Ok(())
+}
+
+fn check_config(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let source = source(run);
+    let found = check::check(&source.read()?).map_err(ConfigErrors)?;
+    let name = source.file.map_or_else(|| "the configuration".to_owned(), |file| file.display().to_string());
+    println!("{name}: ok");
+    for line in found {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+fn source(run: Run) -> Source {
+    let (file, overrides) = run.into_parts();
+    Source { file, overrides }
 }

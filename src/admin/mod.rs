@@ -1,20 +1,27 @@
-//! The admin port: what the process says of itself: its metrics, the cluster as it sees it, and what
-//! watches share.
+//! The admin port: what the process says of itself (its metrics, whether it is ready, the cluster as
+//! it sees it, what watches share, its configuration), and the two things that it can be told: what to
+//! log, and to end.
+//!
+//! Invariants: an answer is made from what there is, and waits for nobody; nothing that it shows is a
+//! secret; a client holds no more than one of a limited number of connections, for a limited time.
 
+mod answer;
 mod cluster;
+pub mod config;
+pub mod health;
+mod server;
 mod watches;
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+pub use config::Config;
+pub use server::run;
 
 use crate::proxy::Watermark;
+use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::health::Publisher;
 
@@ -25,58 +32,16 @@ pub struct State {
     pub views: Publisher,
     pub watermark: Watermark,
     pub watches: crate::proxy::watch::Hub,
+    pub health: health::Health,
+    /// In effect, as text.
+    pub config: watch::Receiver<ConfigText>,
+    pub levels: Levels,
+    /// Told to end.
+    pub drain: Arc<Notify>,
 }
 
-/// Serves until the process ends, so that a drain can be watched.
-pub async fn run(listener: TcpListener, state: State) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            continue;
-        };
-        let state = state.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let response = answer(&request, &state);
-                async { Ok::<_, Infallible>(response) }
-            });
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "admin connection ended");
-            }
-        });
-    }
+#[derive(Clone, Debug)]
+pub struct ConfigText {
+    pub yaml: Bytes,
+    pub json: Bytes,
 }
-
-fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
-    let (status, kind, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => {
-            (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Bytes::from(state.metrics.render()))
-        }
-        (&Method::GET, "/cluster") => {
-            let view = state.views.borrow().clone();
-            (StatusCode::OK, "application/json", cluster::render(&view, &state.watermark).into())
-        }
-        (&Method::GET, "/watches") => match watches::render(&state.watches, request.uri().query()) {
-            Ok(text) => (StatusCode::OK, "application/json", text.into()),
-            Err(why) => (StatusCode::BAD_REQUEST, TEXT, why.into()),
-        },
-        (_, "/cluster" | "/metrics" | "/watches") => {
-            (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"GET only\n"))
-        }
-        _ => (
-            StatusCode::NOT_FOUND,
-            TEXT,
-            Bytes::from_static(b"not found; there are /cluster, /metrics and /watches\n"),
-        ),
-    };
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    response
-}
-
-const TEXT: &str = "text/plain; charset=utf-8";

@@ -3,10 +3,15 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch::{Sender, channel as watched};
 
 use super::listeners::{self, Listeners};
+use super::reload::{Parts, Reloader};
 use crate::admin;
-use crate::config::{Config, Drain as DrainConfig};
+use crate::admin::health::{Health, Phase};
+use crate::config::{Config, Document, Source};
 use crate::listen::metrics::ListenMetrics;
 use crate::net::inherited::{Inherited, InheritedError};
 use crate::proxy::drain::{DrainSignal, channel};
@@ -15,13 +20,16 @@ use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
-use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
+use crate::proxy::{Drain, Holds, Proxy, Settings, Shared, Watermark};
+use crate::telemetry::heartbeat::Heartbeats;
+use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::TlsError;
+use crate::tls::server::Server;
 use crate::upstream::{Cluster, ClusterError};
 
 pub struct App {
-    pub(super) admin: TcpListener,
+    pub(super) admin: (TcpListener, Option<Server>),
     /// On the admin port.
     pub(super) shown: admin::State,
     pub(super) listeners: Listeners,
@@ -30,7 +38,19 @@ pub struct App {
     pub(super) listen_metrics: ListenMetrics,
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
-    pub(super) drain_config: DrainConfig,
+    pub(super) heartbeats: Heartbeats,
+    pub(super) phase: Sender<Phase>,
+    pub(super) reloader: Reloader,
+}
+
+/// What a process begins with.
+pub struct Start {
+    /// Where the configuration is from.
+    pub source: Source,
+    pub document: Document,
+    /// What the document says.
+    pub config: Config,
+    pub levels: Levels,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +70,20 @@ pub enum StartError {
 impl App {
     /// Binds every listener, unless its socket was inherited, and reads every certificate.
     /// Connections to the cluster will be made on `control`.
-    pub fn build(config: Config, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
-        let Config { listen, upstream, proxy, drain: drain_config, threads, admin, log: _ } = config;
+    pub fn build(start: Start, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
+        let Start { source, document, config, levels } = start;
+        let Config { listen, upstream, proxy, threads, admin, .. } = &config;
         // Before the listeners for clients: whoever is served can look at the metrics.
         let mut inherited = Inherited::from_env()?;
-        let admin_listener = listeners::bind(&admin, &mut inherited)?;
+        let admin_listener = listeners::bind(&admin.url, &mut inherited)?;
+        let admin_tls = admin.tls.as_ref().map(Server::try_new).transpose()?;
         let metrics = Metrics::new();
-        let (drain_signal, drain) = channel(drain_config.stream_jitter);
+        let (drain_signal, drain) = channel();
+        let settings = Settings::new(proxy.clone());
         let shared = Shared {
+            settings: settings.clone(),
             drain: drain.clone(),
-            holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
+            holds: Holds::new(HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
             metrics: ProxyMetrics::new(&metrics),
             namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
@@ -67,24 +91,38 @@ impl App {
             reads: ShareMetrics::new(&metrics),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };
-        let cluster = Cluster::try_new(&upstream, &metrics, control)?;
-        let proxies = (0..threads).map(|_| Proxy::new(&proxy, cluster.upstream(), shared.clone())).collect();
-        let listeners = Listeners::bind(&listen, &mut inherited)?;
-        listeners::all_taken(&inherited, &listen, &admin)?;
+        let cluster = Cluster::try_new(upstream, &metrics, control)?;
+        let proxies = (0..*threads).map(|_| Proxy::new(cluster.upstream(), shared.clone())).collect();
+        let listeners = Listeners::bind(listen, &mut inherited)?;
+        listeners::all_taken(&inherited, listen, &admin.url)?;
+        let (phase, phases) = watched(Phase::Starting);
+        let heartbeats = Heartbeats::new(*threads, Instant::now());
+        let views = cluster.views();
+        let certificates = listeners.certificates().chain(admin_tls.clone()).collect();
+        let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
+        let limits = listeners.limits.clone();
+        let parts = Parts { cluster, settings, limits, namespaces, watches, levels, certificates };
+        let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
         Ok(Self {
-            admin: admin_listener,
+            admin: (admin_listener, admin_tls),
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {
                 metrics,
-                views: cluster.views(),
+                health: Health { heartbeats: heartbeats.clone(), phase: phases, views: views.clone() },
+                views,
                 watermark: shared.watermark,
                 watches: shared.watches,
+                config: text,
+                levels: reloader.levels(),
+                drain: Arc::default(),
             },
             listeners,
             proxies,
             drain,
             drain_signal,
-            drain_config,
+            heartbeats,
+            phase,
+            reloader,
         })
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Listeners {
 }
 
 /// What of the listeners can change while they are in use.
+#[derive(Clone)]
 pub struct Limits {
     pub capacity: Arc<Capacity>,
     entrances: Vec<(ListenUrl, Entrance)>,
@@ -41,6 +42,10 @@ impl Listeners {
             listeners.add(listener, inherited)?;
         }
         Ok(listeners)
+    }
+
+    pub fn certificates(&self) -> impl Iterator<Item = Server> + '_ {
+        self.tls.iter().map(|(_, _, server, _)| server.clone())
     }
 
     fn add(&mut self, config: &config::Listener, inherited: &mut Inherited) -> Result<(), StartError> {

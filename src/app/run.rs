@@ -1,31 +1,58 @@
 //! Running and stopping.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::App;
 use super::listeners::Listeners;
+use super::notify::Notifier;
 use super::thread::Thread;
 use crate::admin;
-use crate::listen::accept::{Acceptor, TlsListener};
+use crate::admin::health::Phase;
+use crate::config::Drain;
+use crate::listen::accept::{Acceptor, Handover, TlsListener};
+use crate::net::unix_socket::SocketFile;
+use crate::proxy::drain::DrainSignal;
 
 impl App {
-    /// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
-    pub async fn run(self) -> io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let (drain_signal, timeout) = (self.drain_signal, self.drain_config.timeout);
-        tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, self.shown));
+    /// Serves until SIGTERM, SIGINT or the admin port says stop, then drains. A second signal ends at
+    /// once.
+    pub async fn run(mut self) -> io::Result<()> {
+        let stop = Stop::try_new(self.shown.drain.clone())?;
+        let hangup = signal(SignalKind::hangup())?;
+        let (listener, tls) = (self.admin.0.try_clone()?, self.admin.1.clone());
+        tokio::spawn(admin::run(TcpListener::from_std(listener)?, tls, self.shown.clone()));
+        let (handovers, stopped) = self.start()?;
 
-        let Listeners { plain, tcp, tls, files, limits } = self.listeners;
-        let (running, mut stopped) = mpsc::channel(1);
+        let (notifier, drain) = (Notifier::from_environment(), self.reloader.drain());
+        self.phase.send_replace(Phase::Serving);
+        notifier.ready();
+        tokio::spawn(notifier.clone().follow(self.shown.health.clone()));
+        let reloading = tokio::spawn(self.reloader.run(hangup, notifier.clone()));
+        let files = self.listeners.files;
+        let stopping =
+            Stopping { stop, stopped, handovers, files, phase: self.phase, signal: self.drain_signal };
+        stopping
+            .run(|| {
+                reloading.abort();
+                notifier.stopping();
+                drain.borrow().clone()
+            })
+            .await
+    }
+
+    /// The threads, and what tells that one of them has ended.
+    fn start(&mut self) -> io::Result<(Vec<mpsc::Sender<Handover>>, mpsc::Receiver<()>)> {
+        let Listeners { plain, tcp, tls, files: _, limits } = &mut self.listeners;
+        let (running, stopped) = mpsc::channel(1);
         let mut handovers = Vec::new();
         // What clients share lives on one thread, for those of the others too.
         let (open_sender, open) = watch::channel(());
-        for (index, proxy) in self.proxies.into_iter().enumerate() {
+        for (index, proxy) in std::mem::take(&mut self.proxies).into_iter().enumerate() {
             let (handover, parked) = mpsc::channel(HANDOVER_QUEUE);
             handovers.push(handover);
             let thread = Thread {
@@ -48,12 +75,14 @@ impl App {
                     .collect::<io::Result<_>>()?,
                 parked,
                 open: open.clone(),
+                heartbeat: self.heartbeats.of(index),
                 follow: Box::pin(async move { proxy.follow().await }),
             };
             thread.start(index, running.clone())?;
         }
-        drop((running, open_sender, plain, tcp));
-        for (socket, entrance, server, terms) in tls {
+        drop((running, open_sender));
+        (plain.clear(), tcp.clear());
+        for (socket, entrance, server, terms) in tls.drain(..) {
             let listener = TlsListener {
                 listener: socket.attach()?,
                 server,
@@ -65,27 +94,86 @@ impl App {
             };
             tokio::spawn(listener.run(handovers.clone()));
         }
+        Ok((handovers, stopped))
+    }
+}
 
+/// From serving to the end.
+struct Stopping {
+    stop: Stop,
+    /// Told when a thread of the data path has ended.
+    stopped: mpsc::Receiver<()>,
+    handovers: Vec<mpsc::Sender<Handover>>,
+    files: Vec<SocketFile>,
+    phase: watch::Sender<Phase>,
+    signal: DrainSignal,
+}
+
+impl Stopping {
+    /// `begin` says how, when the time has come.
+    async fn run(self, begin: impl FnOnce() -> Drain) -> io::Result<()> {
+        let Self { mut stop, mut stopped, handovers, files, phase, signal } = self;
+        let thread_ended = || Err(io::Error::other("a thread of the data path has ended"));
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = stopped.recv() => return Err(io::Error::other("a thread of the data path has ended")),
+            () = stop.asked() => {}
+            _ = stopped.recv() => return thread_ended(),
+        }
+        let Drain { delay, timeout, stream_jitter } = begin();
+        phase.send_replace(Phase::Stopping);
+        if !delay.is_zero() {
+            tracing::info!(?delay, "about to stop: /readyz says so");
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = stop.signalled() => {
+                    tracing::warn!("stopped: a second signal came");
+                    return Ok(());
+                }
+                _ = stopped.recv() => return thread_ended(),
+            }
         }
         tracing::info!(?timeout, "stopping: calls under way may finish");
         // While they are still ours: whoever starts next takes a socket without a listener for a stale one.
         drop(files);
         // The threads stop waiting for TLS connections when the last sender is gone.
         drop(handovers);
-        drain_signal.begin();
+        signal.begin(stream_jitter);
         tokio::select! {
             () = async { while stopped.recv().await.is_some() {} } => {
                 tracing::info!("stopped: every connection has ended");
             }
             () = tokio::time::sleep(timeout) => tracing::warn!("stopped: connections were cut at the limit"),
-            _ = terminate.recv() => tracing::warn!("stopped: a second signal came"),
-            _ = interrupt.recv() => tracing::warn!("stopped: a second signal came"),
+            () = stop.signalled() => tracing::warn!("stopped: a second signal came"),
         }
         Ok(())
+    }
+}
+
+/// Who can end the process.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+    admin: Arc<Notify>,
+}
+
+impl Stop {
+    fn try_new(admin: Arc<Notify>) -> io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, admin })
+    }
+
+    async fn asked(&mut self) {
+        let admin = self.admin.clone();
+        tokio::select! {
+            () = self.signalled() => {}
+            () = admin.notified() => {}
+        }
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::listen::accept::{Acceptor, Handover};
 use crate::listen::capacity::Entrance;
 use crate::net::listener::Listener;
+use crate::telemetry::heartbeat::{self, Heartbeat};
 use crate::types::client::Terms;
 
 pub(super) struct Thread {
@@ -18,6 +20,8 @@ pub(super) struct Thread {
     pub parked: mpsc::Receiver<Handover>,
     /// Ends when the acceptors of all threads and their connections are gone.
     pub open: watch::Receiver<()>,
+    /// Beats as long as it is not stuck.
+    pub heartbeat: Heartbeat,
     /// Keeps its connections to the cluster.
     pub follow: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -36,8 +40,14 @@ impl Thread {
     }
 
     async fn serve(self) {
-        let Self { acceptor, plain, tcp, parked, mut open, follow } = self;
+        let Self { acceptor, plain, tcp, parked, mut open, heartbeat, follow } = self;
         tokio::spawn(follow);
+        tokio::spawn(async move {
+            loop {
+                heartbeat.beat(Instant::now());
+                tokio::time::sleep(heartbeat::INTERVAL).await;
+            }
+        });
         let acceptor = Arc::new(acceptor);
         let mut accepting = tokio::task::JoinSet::new();
         for (listener, entrance, terms) in plain {

@@ -19,6 +19,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Tells everything that is wrong with a configuration, or what it would do.
+    CheckConfig(Box<Run>),
     /// Answers clients on behalf of the cluster; the default.
     Run(Box<Run>),
     /// Prints the version.
@@ -70,7 +72,7 @@ pub struct Run {
     /// Key of --cert.
     #[arg(long, env = "ETCDLET_KEY", value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Where metrics are served.
+    /// Where health, metrics and the like are served.
     #[arg(long, env = "ETCDLET_ADMIN_URL", value_name = "URL")]
     admin_url: Option<String>,
     /// Clients without TLS that ping more often are sent away.

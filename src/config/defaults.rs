@@ -53,6 +53,12 @@ pub(super) const HTTP1_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Covers one lost SYN, which is sent again after a second.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Whoever has a load balancer before it knows how long that takes to look.
+pub(super) const DRAIN_DELAY: Duration = Duration::ZERO;
+
+/// Kubernetes itself takes a minute to bring a new file; looking costs a few microseconds.
+pub(super) const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Less than the 30 s that Kubernetes gives a pod, more than the 7 s that etcd gives a call.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -1,18 +1,23 @@
 //! Configuration: flags, environment and a YAML file become one checked [`Config`].
 //!
 //! ```text
-//!   YAML ──(yaml.rs)──> Section, typed key by key ─┐
-//!   flags and ETCDLET_* ──> Overrides ─────────────┴─(resolve.rs)──> Config, or all errors
+//!   YAML ──(yaml.rs)──> Document ──> Section, typed key by key ─┐
+//!                         │   flags and ETCDLET_* ──> Overrides ─┴─(resolve.rs)──> Config, or all errors
+//!                         └─ against the one before: what a reload may take over
 //! ```
 //!
 //! Invariants: a key that is not known is an error; every error is found in one pass and names
-//! the path of its key; a default stands in `defaults.rs` with its reason and nowhere else.
+//! the path of its key; a default stands in `defaults.rs` with its reason and nowhere else; a key
+//! waits for a restart unless `reference/` says otherwise.
 
 mod defaults;
+mod document;
+mod flags;
 mod hubs;
 mod limits;
 mod listen;
 mod prefixes;
+mod process;
 pub mod reference;
 mod resolve;
 mod section;
@@ -24,13 +29,13 @@ mod yaml;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::net::address::Address;
+use crate::admin;
 use crate::proxy;
 use crate::telemetry::log;
 
-pub use resolve::load;
 #[cfg(test)]
-pub(crate) use resolve::parse;
+pub(crate) use document::parse;
+pub use document::{Document, Shown, Source};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -40,16 +45,25 @@ pub struct Config {
     pub drain: Drain,
     /// Threads of the data path, each with its own connections to the cluster.
     pub threads: usize,
-    pub admin: Address,
+    pub reload: Reload,
+    pub admin: admin::Config,
     pub log: log::Config,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
+    /// Between the word that no new connections are wanted, and the first that is ended.
+    pub delay: Duration,
     /// Calls under way when the process stops may take as long.
     pub timeout: Duration,
     /// Watches and other endless calls end within this span.
     pub stream_jitter: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// How often files are looked at; `None`: only SIGHUP counts.
+    pub interval: Option<Duration>,
 }
 
 /// What flags and the environment say; each wins over the file.

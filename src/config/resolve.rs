@@ -1,62 +1,34 @@
 //! From the file and the overrides to a checked configuration.
 
 use std::fmt::Display;
-use std::path::Path;
 use std::str::FromStr;
 
 use super::limits::Limits;
 use super::listen::{listeners, local_url};
 use super::section::Section;
-use super::{Config, ConfigErrors, Drain, Overrides, defaults, hubs, yaml};
+use super::{Config, Overrides, defaults, hubs, process};
 use crate::listen::config::Listener;
-use crate::net::address::Address;
-use crate::telemetry::log;
 use crate::{listen, proxy};
-
-/// Reads the file, if there is one, and applies the overrides. Finds every error at once.
-pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigErrors> {
-    let text = match file {
-        None => String::new(),
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))?,
-    };
-    let name = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    parse(&name, &text, overrides)
-}
-
-/// `name` stands before what is wrong with the text as YAML.
-pub(crate) fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Config, ConfigErrors> {
-    let root = yaml::parse(text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
-    let mut errors = Vec::new();
-    let config = resolve(Section::root(root, &mut errors), overrides, &mut errors);
-    match config {
-        Some(config) if errors.is_empty() => Ok(config),
-        _ => Err(ConfigErrors(errors)),
-    }
-}
 
 /// `None` only together with an error.
 pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
     let limits = super::limits::read(&mut root, overrides, errors);
-    let mut drain = root.section("drain", errors);
-    let drain_config = Drain {
-        timeout: drain.duration("timeout", errors).unwrap_or(defaults::DRAIN_TIMEOUT),
-        stream_jitter: drain.duration("stream-jitter", errors).unwrap_or(defaults::STREAM_JITTER),
-    };
-    drain.finish(errors);
+    let drain = process::drain(&mut root, errors);
     let listeners = listeners(&mut root, overrides, errors);
     let upstream = super::upstream::read(&mut root, overrides, errors);
     let watch = hubs::watch(&mut root, upstream.as_ref(), errors);
     let proxy = proxy(&mut root, &limits, &listeners, watch, errors);
     let threads = root.count("threads", MAX_THREADS, errors);
-    let admin = admin(&mut root, overrides, errors);
-    let log = log(&mut root, overrides, errors);
+    let reload = process::reload(&mut root, errors);
+    let admin = process::admin(&mut root, overrides, errors);
+    let log = process::log(&mut root, overrides, errors);
     root.finish(errors);
     let config = Config {
         listen: listen::Config { listeners, limits: limits.listen },
         upstream: upstream?,
         proxy,
-        drain: drain_config,
+        drain,
+        reload,
         threads: overrides.threads.or(threads).unwrap_or(defaults::THREADS).max(1),
         admin: admin?,
         log: log?,
@@ -131,48 +103,6 @@ pub(super) fn size<T: TryFrom<u64>>(
     })
 }
 
-fn admin(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Address> {
-    let mut section = root.section("admin", errors);
-    let path = section.path_of("url");
-    let url = section.text("url", errors);
-    section.finish(errors);
-    let url = overrides.admin_url.clone().or(url).unwrap_or_else(|| defaults::ADMIN.to_owned());
-    let address: Address = address(&path, &url, errors)?;
-    if address.tls {
-        errors.push(format!("{path}: the admin port speaks http only"));
-        return None;
-    }
-    Some(address)
-}
-
-fn log(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<log::Config> {
-    let mut section = root.section("log", errors);
-    let level = section.text("level", errors);
-    let format = section.text("format", errors);
-    section.finish(errors);
-    let level = overrides.log_level.clone().or(level);
-    let format = overrides.log_format.clone().or(format);
-    let level = match level.as_deref() {
-        Some("error") => Some(tracing::Level::ERROR),
-        Some("warn") => Some(tracing::Level::WARN),
-        None | Some("info") => Some(tracing::Level::INFO),
-        Some("debug") => Some(tracing::Level::DEBUG),
-        Some(other) => {
-            errors.push(format!("log.level: expected error, warn, info or debug, found {other:?}"));
-            None
-        }
-    };
-    let format = match format.as_deref() {
-        None | Some("json") => Some(log::Format::Json),
-        Some("text") => Some(log::Format::Text),
-        Some(other) => {
-            errors.push(format!("log.format: expected json or text, found {other:?}"));
-            None
-        }
-    };
-    Some(log::Config { level: level?, format: format? })
-}
-
 pub(super) fn address<T: FromStr<Err: Display>>(
     path: &str,
     text: &str,
@@ -200,7 +130,8 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
 /// More than any process can open files.
 pub(super) const MAX_CONNECTIONS: usize = 100_000_000;
 
-const MAX_HELD: usize = tokio::sync::Semaphore::MAX_PERMITS;
+/// More than fit in memory.
+const MAX_HELD: usize = 1 << 30;
 
 /// The flag has the same limit.
 const MAX_THREADS: usize = 256;
@@ -208,6 +139,8 @@ const MAX_THREADS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::yaml;
+    use crate::telemetry::log;
     use std::time::Duration;
 
     fn read(text: &str, overrides: &Overrides) -> Result<Config, Vec<String>> {
@@ -261,7 +194,8 @@ limits:
   grpc-keepalive-min-time: 1s
   grpc-keepalive-interval: 1m
   grpc-keepalive-timeout: 3s
-drain: {timeout: 3s, stream-jitter: 100ms}
+drain: {delay: 1s, timeout: 3s, stream-jitter: 100ms}
+reload: {interval: 0s}
 threads: 2
 admin: {url: 'http://127.0.0.1:1'}
 log: {level: warn, format: text}
@@ -291,7 +225,8 @@ log: {level: warn, format: text}
         assert_eq!(config.proxy.hold.calls, 7);
         assert_eq!(config.proxy.member_list_url.as_deref(), Some("http://127.0.0.1:2379"));
         assert_eq!(config.drain.stream_jitter, Duration::from_millis(100));
-        assert_eq!((config.threads, config.admin.port), (2, 1));
+        assert_eq!((config.drain.delay.as_secs(), config.reload.interval), (1, None));
+        assert_eq!((config.threads, config.admin.url.port), (2, 1));
         assert_eq!(config.log.format, log::Format::Text);
     }
 

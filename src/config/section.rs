@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     List(Vec<Self>),
     Map(Vec<(String, Self)>),
     Scalar(Scalar),
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scalar {
     Null,
     /// A number or a boolean, as it is written.

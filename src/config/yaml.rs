@@ -1,6 +1,6 @@
-//! The only place that knows the YAML library.
+//! The only place that knows the YAML library, and writes JSON of the same.
 
-use serde_yaml::Value;
+use serde_yaml::{Mapping, Value};
 
 use super::section::{Node, Scalar};
 
@@ -29,5 +29,30 @@ fn node(value: Value) -> Node {
             Node::Map(entries.into_iter().map(|(name, value)| (key(name), node(value))).collect())
         }
         Value::Tagged(tagged) => node(tagged.value),
+    }
+}
+
+/// The same as text.
+pub(super) fn render(node: &Node) -> String {
+    serde_yaml::to_string(&value(node)).expect("texts, lists and mappings can be written")
+}
+
+pub(super) fn json(node: &Node) -> serde_json::Value {
+    serde_json::to_value(value(node)).expect("every key is a text")
+}
+
+fn value(node: &Node) -> Value {
+    match node {
+        Node::Scalar(Scalar::Null) => Value::Null,
+        // As it was written: a number or a boolean.
+        Node::Scalar(Scalar::Other(text)) => {
+            serde_yaml::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+        }
+        Node::Scalar(Scalar::Text(text)) => Value::String(text.clone()),
+        Node::List(items) => Value::Sequence(items.iter().map(value).collect()),
+        Node::Map(entries) => {
+            let entries = entries.iter().map(|(name, node)| (Value::String(name.clone()), value(node)));
+            Value::Mapping(entries.collect::<Mapping>())
+        }
     }
 }

@@ -21,7 +21,8 @@ impl Proxy {
     ) -> (usize, Result<Answer, Failure>) {
         let place = sent.place;
         let serializable = plan.kind == Some(Kind::SerializableRead) && !plan.named;
-        match self.config.retry.hedge_after.filter(|_| serializable) {
+        let hedge_after = if serializable { self.settings.load().retry.hedge_after } else { None };
+        match hedge_after {
             Some(after) => Box::pin(self.hedged(sent, plan, copy, mark, after)).await,
             None => (place, self.receive(sent, plan).await),
         }
@@ -69,7 +70,7 @@ impl Proxy {
             let answers = |outcome: &Result<Answer, Failure>| {
                 outcome.as_ref().is_ok_and(|answer| !retry::is_error(answer))
             };
-            let limit = if answers(&outcome) { self.config.watermark_wait } else { Duration::MAX };
+            let limit = if answers(&outcome) { self.settings.load().watermark_wait } else { Duration::MAX };
             let rest = async { if by == place { (other, second.await) } else { (place, first.await) } };
             match tokio::time::timeout(limit, rest).await {
                 Ok((by, last)) if answers(&last) || !answers(&outcome) => (by, last),
@@ -88,7 +89,7 @@ impl Proxy {
         if !copy.is_whole() || !self.upstream.has_untried(tried) {
             return None;
         }
-        if !self.retries.withdraw(now) {
+        if !self.retries.withdraw(&self.settings.load().retry, now) {
             self.metrics.budget_exhausted.inc();
             return None;
         }

@@ -1,8 +1,31 @@
 //! Limits and choices of the data path.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
+
+use super::read_ahead::Limits;
 use super::{lease, namespace, watch};
+
+/// What calls go by, which can change at any time. Cheap to clone; one for all threads.
+#[derive(Clone)]
+pub struct Settings(Arc<ArcSwap<Config>>);
+
+impl Settings {
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    /// For calls from now on; those under way may go by either.
+    pub fn set(&self, config: Config) {
+        self.0.store(Arc::new(config));
+    }
+
+    pub(super) fn load(&self) -> Guard<Arc<Config>> {
+        self.0.load()
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -20,9 +43,16 @@ pub struct Config {
     pub watermark_wait: Duration,
     pub retry: Retry,
     pub hold: Hold,
+    /// Of the start: a hub keeps its own.
     pub lease: lease::Config,
     pub namespace: namespace::Config,
     pub watch: watch::Config,
+}
+
+impl Config {
+    pub(super) fn read_ahead(&self) -> Limits {
+        Limits { each: self.retry_buffer, total: self.retry_buffer_total }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

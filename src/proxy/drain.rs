@@ -10,24 +10,24 @@ use crate::types::status::{Code, SHUTTING_DOWN, SHUTTING_DOWN_OUTCOME_UNKNOWN, S
 /// Cheap to clone; every connection and every endless call holds one.
 #[derive(Clone)]
 pub struct Drain {
-    begun: watch::Receiver<bool>,
-    /// Endless calls end within this span after the drain began, spread evenly by chance, so
-    /// that their clients do not come back elsewhere all at once.
-    jitter: Duration,
+    /// With the span within which endless calls end after it, spread evenly by chance, so that their
+    /// clients do not come back elsewhere all at once.
+    begun: watch::Receiver<Option<Duration>>,
 }
 
 /// Begins the drain.
-pub struct DrainSignal(watch::Sender<bool>);
+pub struct DrainSignal(watch::Sender<Option<Duration>>);
 
 impl DrainSignal {
-    pub fn begin(&self) {
-        self.0.send_replace(true);
+    /// Endless calls end within `jitter`.
+    pub fn begin(&self, jitter: Duration) {
+        self.0.send_replace(Some(jitter));
     }
 }
 
-pub fn channel(jitter: Duration) -> (DrainSignal, Drain) {
-    let (sender, begun) = watch::channel(false);
-    (DrainSignal(sender), Drain { begun, jitter })
+pub fn channel() -> (DrainSignal, Drain) {
+    let (sender, begun) = watch::channel(None);
+    (DrainSignal(sender), Drain { begun })
 }
 
 impl Drain {
@@ -35,7 +35,7 @@ impl Drain {
     pub async fn begun(&self) {
         let mut begun = self.begun.clone();
         // An error means that the signal is gone, and with it the process.
-        let _gone = begun.wait_for(|begun| *begun).await;
+        let _gone = begun.wait_for(Option::is_some).await;
     }
 
     /// Ends when a client that has connected, but said nothing yet, is no longer waited for: one that
@@ -48,7 +48,8 @@ impl Drain {
     /// Ends when an endless call has to: a while after the drain began.
     pub async fn stream_end(&self) {
         self.begun().await;
-        tokio::time::sleep(self.jitter.mul_f64(fastrand::f64())).await;
+        let jitter = self.begun.borrow().unwrap_or_default();
+        tokio::time::sleep(jitter.mul_f64(fastrand::f64())).await;
     }
 }
 

@@ -1,9 +1,8 @@
 //! Calls that wait for a leader.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::config;
 use super::metrics::HoldMetrics;
@@ -11,8 +10,7 @@ use super::metrics::HoldMetrics;
 /// Cheap to clone; one for all threads.
 #[derive(Clone)]
 pub struct Holds {
-    room: Arc<Semaphore>,
-    limit: Duration,
+    held: Arc<AtomicUsize>,
     metrics: HoldMetrics,
 }
 
@@ -21,29 +19,23 @@ pub(super) struct Held {
     pub since: Instant,
     pub until: Instant,
     outcome: &'static str,
-    metrics: HoldMetrics,
-    _permit: OwnedSemaphorePermit,
+    all: Holds,
 }
 
 impl Holds {
-    pub fn new(config: &config::Hold, metrics: HoldMetrics) -> Self {
-        Self { room: Arc::new(Semaphore::new(config.calls)), limit: config.limit, metrics }
+    pub fn new(metrics: HoldMetrics) -> Self {
+        Self { held: Arc::default(), metrics }
     }
 
     /// `None` where too many are held.
-    pub(super) fn hold(&self, now: Instant) -> Option<Held> {
-        let Ok(permit) = self.room.clone().try_acquire_owned() else {
+    pub(super) fn hold(&self, config: &config::Hold, now: Instant) -> Option<Held> {
+        if self.held.fetch_add(1, Ordering::Relaxed) >= config.calls {
+            self.held.fetch_sub(1, Ordering::Relaxed);
             self.metrics.ended.with_label_values(&["full"]).inc();
             return None;
-        };
+        }
         self.metrics.held.inc();
-        Some(Held {
-            since: now,
-            until: now + self.limit,
-            outcome: "released",
-            metrics: self.metrics.clone(),
-            _permit: permit,
-        })
+        Some(Held { since: now, until: now + config.limit, outcome: "released", all: self.clone() })
     }
 }
 
@@ -55,7 +47,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.metrics.held.dec();
-        self.metrics.ended.with_label_values(&[self.outcome]).inc();
+        let Holds { held, metrics } = &self.all;
+        held.fetch_sub(1, Ordering::Relaxed);
+        metrics.held.dec();
+        metrics.ended.with_label_values(&[self.outcome]).inc();
     }
 }

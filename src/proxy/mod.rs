@@ -49,7 +49,7 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use hyper::body::Body as HttpBody;
 
-pub use config::Config;
+pub use config::{Config, Settings};
 pub use drain::Drain;
 pub use hold::Holds;
 pub use watermark::Watermark;
@@ -61,7 +61,7 @@ use crate::upstream::{Answer, Failure, From, Places, Upstream};
 
 /// The whole path of a call. One per thread of the data path.
 pub struct Proxy {
-    config: Config,
+    settings: Settings,
     admission: admit::Admission,
     read_ahead: read_ahead::Budget,
     upstream: Upstream,
@@ -79,6 +79,7 @@ pub struct Proxy {
 /// What the threads have in common.
 #[derive(Clone)]
 pub struct Shared {
+    pub settings: Settings,
     pub drain: Drain,
     pub holds: Holds,
     pub leases: lease::Hub,
@@ -90,24 +91,21 @@ pub struct Shared {
 }
 
 impl Proxy {
-    pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { drain, holds, leases, metrics, namespaces, reads, watches, watermark } = shared;
+    pub fn new(upstream: Upstream, shared: Shared) -> Arc<Self> {
+        let Shared { settings, drain, holds, leases, metrics, namespaces, reads, watches, watermark } =
+            shared;
         Arc::new(Self {
-            config: config.clone(),
+            settings,
             admission: admit::Admission::new(),
-            read_ahead: read_ahead::Budget::new(
-                config.retry_buffer,
-                config.retry_buffer_total,
-                metrics.read_ahead_bytes.clone(),
-            ),
+            read_ahead: read_ahead::Budget::new(metrics.read_ahead_bytes.clone()),
             upstream,
             watermark,
             holds,
             watches,
             leases,
-            reads: share::Reads::new(config.share_reads, reads),
+            reads: share::Reads::new(reads),
             namespaces,
-            retries: retry::Budget::new(&config.retry, Instant::now()),
+            retries: retry::Budget::new(Instant::now()),
             drain,
             metrics,
         })
@@ -186,9 +184,9 @@ impl Proxy {
 
     async fn answer(self: &Arc<Self>, mut call: Call, started: Instant) -> Result<Answered, Unanswered> {
         // The member and the lane depend on the request, so it is read ahead before it is sent.
-        let planned = route::plan(&mut call, &self.config, &self.read_ahead, || self.upstream.view()).await;
+        let planned = route::plan(&mut call, &self.settings, &self.read_ahead, || self.upstream.view()).await;
         let (plan, _held) = planned.map_err(unroutable)?;
-        let sharing = match self.reads.look_up(&call, &plan) {
+        let sharing = match self.reads.look_up(&call, &plan, self.settings.load().share_reads) {
             share::Looked::Alone => None,
             share::Looked::First(flight) => Some(share::Sending::new(self, flight)),
             share::Looked::Under(flight) => {
@@ -204,7 +202,7 @@ impl Proxy {
 
     /// The answer whatever its revision, as far as anybody answers.
     async fn answer_as_is(&self, mut call: Call) -> Result<Answer, Unanswered> {
-        let planned = route::plan(&mut call, &self.config, &self.read_ahead, || self.upstream.view()).await;
+        let planned = route::plan(&mut call, &self.settings, &self.read_ahead, || self.upstream.view()).await;
         let (plan, _held) = planned.map_err(unroutable)?;
         let plan = route::Plan { kind: None, ..plan };
         Ok(self.send(call, plan, Instant::now()).await?.answer)
@@ -228,7 +226,8 @@ impl Proxy {
             },
             Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
         };
-        if let Some(url) = self.config.member_list_url.as_ref().filter(|_| is_member_list)
+        if is_member_list
+            && let Some(url) = &self.settings.load().member_list_url
             && let Some(data) = &mut answer.body.data
             && let Some(localized) = member_list::localize(data, url)
         {

@@ -136,10 +136,10 @@ impl Proxy {
             self.aim_at_the_freshest(state);
             return Turn::Again;
         }
-        if state.freshest.is_some() || now >= state.started + self.config.retry.read_limit {
+        if state.freshest.is_some() || now >= state.started + self.settings.load().retry.read_limit {
             return Turn::Deliver(Box::new(outcome));
         }
-        if !self.retries.withdraw(now) {
+        if !self.retries.withdraw(&self.settings.load().retry, now) {
             self.metrics.budget_exhausted.inc();
             return Turn::Deliver(Box::new(outcome));
         }
@@ -168,7 +168,8 @@ impl Proxy {
         if first {
             let left = copy.deadline.map(|deadline| deadline.saturating_duration_since(now));
             // A stale answer is of use only while somebody waits for it.
-            let wait = left.map_or(Duration::MAX, |left| left * 3 / 4).min(self.config.watermark_wait);
+            let wait =
+                left.map_or(Duration::MAX, |left| left * 3 / 4).min(self.settings.load().watermark_wait);
             state.fresh_until = now + wait;
         }
         if let Ok(answer) = outcome {
@@ -258,22 +259,23 @@ impl Proxy {
     /// How long a call waits for somebody to be sent to.
     fn wait_limit(&self, state: &Persistence) -> Duration {
         match state.plan.effect {
-            Effect::Read => self.config.retry.read_limit,
-            Effect::Mutation | Effect::Peek => self.config.hold.limit,
+            Effect::Read => self.settings.load().retry.read_limit,
+            Effect::Mutation | Effect::Peek => self.settings.load().hold.limit,
         }
     }
 
     /// How long a call waits for a connection, or for room on one. As long as any other wait: it
     /// ends earlier when the connections are refused.
     fn connecting_limit(&self) -> Duration {
-        self.config.hold.limit.max(self.config.retry.read_limit)
+        let settings = self.settings.load();
+        settings.hold.limit.max(settings.retry.read_limit)
     }
 
     async fn hold(&self, state: &mut Persistence, now: Instant) -> Result<(), Unanswered> {
         let not_sent = || Unanswered::Status(Status::new(Code::Unavailable, NO_LEADER_NOT_SENT));
         let held = match &mut state.held {
             Some(held) => held,
-            none => none.insert(self.holds.hold(now).ok_or_else(not_sent)?),
+            none => none.insert(self.holds.hold(&self.settings.load().hold, now).ok_or_else(not_sent)?),
         };
         let view = self.upstream.view();
         let leads = |place: usize| view.members[place].is_healthy();

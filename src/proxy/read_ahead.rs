@@ -16,23 +16,28 @@ use crate::types::call::{Body, Broken};
 
 /// Bytes of requests that were read ahead and are not answered yet.
 pub(super) struct Budget {
-    each: usize,
-    total: usize,
     used: AtomicUsize,
     gauge: IntGauge,
 }
 
+/// Of the budget, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub each: usize,
+    pub total: usize,
+}
+
 impl Budget {
-    pub fn new(each: usize, total: usize, gauge: IntGauge) -> Self {
-        Self { each, total, used: AtomicUsize::new(0), gauge }
+    pub fn new(gauge: IntGauge) -> Self {
+        Self { used: AtomicUsize::new(0), gauge }
     }
 
     /// Reads `body` to its end. One that is larger than the budget, or announces to be, is
     /// given back as a stream; so is everything when the budget of all requests is used up, and
     /// a request whose message is complete while its client keeps the stream open: etcd answers
     /// that without waiting.
-    pub async fn read(&self, mut body: Body) -> Result<(Body, Hold<'_>), Broken> {
-        let mut hold = Hold { budget: self, bytes: 0, announced: 0 };
+    pub async fn read(&self, mut body: Body, limits: Limits) -> Result<(Body, Hold<'_>), Broken> {
+        let mut hold = Hold { budget: self, limits, bytes: 0, announced: 0 };
         let Some(first) = next_data(&mut body).await? else { return Ok((Body::Empty, hold)) };
         // Nearly every request is one frame: it is passed on as it came.
         if body.is_end_stream() && hold.grow_to(first.len()) {
@@ -48,7 +53,7 @@ impl Budget {
         loop {
             let frame = peek::frame_length(&collected);
             hold.announced = frame.unwrap_or(0);
-            if hold.announced.max(collected.len()) > self.each || !hold.grow_to(collected.len()) {
+            if hold.announced.max(collected.len()) > hold.limits.each || !hold.grow_to(collected.len()) {
                 break;
             }
             let complete = frame.is_some_and(|frame| collected.len() >= frame);
@@ -67,6 +72,7 @@ impl Budget {
 /// Bytes that one request takes from the budget.
 pub(super) struct Hold<'a> {
     budget: &'a Budget,
+    limits: Limits,
     bytes: usize,
     /// The length that the request says it has.
     announced: usize,
@@ -83,7 +89,7 @@ impl Hold<'_> {
         let used = self.budget.used.fetch_add(more, Ordering::Relaxed) + more;
         self.bytes = bytes;
         self.budget.gauge.add(more as i64);
-        used <= self.budget.total
+        used <= self.limits.total
     }
 }
 
@@ -179,13 +185,13 @@ mod tests {
         Body::stream(Chunks { parts: parts.iter().map(|part| Bytes::from_static(part)).collect(), open })
     }
 
-    fn budget(each: usize, total: usize) -> Budget {
+    fn budget(each: usize, total: usize) -> (Budget, Limits) {
         let gauge = IntGauge::new("used", "bytes").unwrap();
-        Budget::new(each, total, gauge)
+        (Budget::new(gauge), Limits { each, total })
     }
 
-    async fn read(budget: &Budget, parts: &[&'static [u8]]) -> (bool, Bytes) {
-        let (body, _hold) = budget.read(chunks(parts, false)).await.unwrap();
+    async fn read((budget, limits): &(Budget, Limits), parts: &[&'static [u8]]) -> (bool, Bytes) {
+        let (body, _hold) = budget.read(chunks(parts, false), *limits).await.unwrap();
         let whole = matches!(body, Body::Empty | Body::Full(_));
         (whole, body.collect().await.unwrap().to_bytes())
     }
@@ -196,7 +202,7 @@ mod tests {
         assert_eq!(read(&budget, &[]).await, (true, Bytes::new()));
         assert_eq!(read(&budget, &[b"\0\0\0\0\x02ab"]).await, (true, "\0\0\0\0\x02ab".into()));
         assert_eq!(read(&budget, &[b"\0\0", b"\0\0\x02a", b"b"]).await, (true, "\0\0\0\0\x02ab".into()));
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.0.used.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
@@ -207,14 +213,14 @@ mod tests {
             read(&budget, &[b"\0\0\xff\0\0", b"def"]).await,
             (false, b"\0\0\xff\0\0def".as_slice().into())
         );
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.0.used.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
     async fn a_message_whose_client_keeps_the_stream_open_is_not_waited_with() {
-        let budget = budget(64, 64);
+        let (budget, limits) = budget(64, 64);
         let request = chunks(&[b"\0\0\0\0\x02ab"], true);
-        let (mut body, _hold) = budget.read(request).await.unwrap();
+        let (mut body, _hold) = budget.read(request, limits).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "\0\0\0\0\x02ab");
         assert!(!body.is_end_stream());
     }

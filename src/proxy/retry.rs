@@ -109,23 +109,20 @@ pub(super) fn revision(answer: &Answer) -> Option<i64> {
 }
 
 /// Keeps retries from making an overload worse: so many a second, and so many at once.
-pub(super) struct Budget {
-    rate: f64,
-    burst: f64,
-    state: Mutex<(f64, Instant)>,
-}
+pub(super) struct Budget(Mutex<(f64, Instant)>);
 
 impl Budget {
-    pub fn new(config: &config::Retry, now: Instant) -> Self {
-        let (rate, burst) = (f64::from(config.budget_rate), f64::from(config.budget_burst));
-        Self { rate, burst, state: Mutex::new((burst, now)) }
+    /// Full.
+    pub fn new(now: Instant) -> Self {
+        Self(Mutex::new((f64::INFINITY, now)))
     }
 
     /// Takes one retry, if there is one left.
-    pub fn withdraw(&self, now: Instant) -> bool {
-        let mut state = self.state.lock().expect("nobody panics while holding the budget");
+    pub fn withdraw(&self, config: &config::Retry, now: Instant) -> bool {
+        let (rate, burst) = (f64::from(config.budget_rate), f64::from(config.budget_burst));
+        let mut state = self.0.lock().expect("nobody panics while holding the budget");
         let (left, then) = *state;
-        let left = (left + self.rate * now.saturating_duration_since(then).as_secs_f64()).min(self.burst);
+        let left = (left + rate * now.saturating_duration_since(then).as_secs_f64()).min(burst);
         let granted = left >= 1.0;
         *state = (if granted { left - 1.0 } else { left }, now);
         granted
@@ -153,8 +150,8 @@ mod tests {
         let start = Instant::now();
         let config =
             config::Retry { read_limit: Duration::ZERO, budget_rate: 10, budget_burst: 3, hedge_after: None };
-        let budget = Budget::new(&config, start);
-        let granted = |now| (0..5).filter(|_| budget.withdraw(now)).count();
+        let budget = Budget::new(start);
+        let granted = |now| (0..5).filter(|_| budget.withdraw(&config, now)).count();
         assert_eq!(granted(start), 3);
         assert_eq!(granted(start + Duration::from_millis(200)), 2);
         assert_eq!(granted(start + Duration::from_secs(60)), 3);

@@ -3,7 +3,7 @@
 
 use http::HeaderName;
 
-use super::config::Config;
+use super::config::{Config, Settings};
 use super::peek::{self, Kind};
 use super::read_ahead::{Budget, Hold};
 use crate::types::call::{Body, Broken, Call, Wire};
@@ -40,7 +40,7 @@ pub(super) enum Unroutable {
 /// budget as long as the second value lives.
 pub(super) async fn plan<'a>(
     call: &mut Call,
-    config: &Config,
+    settings: &Settings,
     budget: &'a Budget,
     view: impl Fn() -> std::sync::Arc<View>,
 ) -> Result<(Plan, Option<Hold<'a>>), Unroutable> {
@@ -56,12 +56,14 @@ pub(super) async fn plan<'a>(
     let mut hold = None;
     if call.wire != Wire::H1 && call.rpc.shape != Shape::Bidirectional {
         let body = std::mem::replace(&mut call.body, Body::Empty);
-        let (body, held) = budget.read(body).await.map_err(|_broken: Broken| Unroutable::Abandoned)?;
+        let limits = settings.load().read_ahead();
+        let (body, held) =
+            budget.read(body, limits).await.map_err(|_broken: Broken| Unroutable::Abandoned)?;
         call.body = body;
         hold = Some(held);
     }
     let length = hold.as_ref().map_or(0, Hold::length);
-    Ok((decide(call, config, length, named), hold))
+    Ok((decide(call, &settings.load(), length, named), hold))
 }
 
 fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>) -> Plan {

@@ -1,4 +1,6 @@
-//! Logs and metrics of the process. Every folder has its own handles and registers them here.
+//! Logs and metrics of the process, and the signs of life of its threads. Every folder has its own
+//! metric handles and registers them here.
 
+pub mod heartbeat;
 pub mod log;
 pub mod metrics;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -20,7 +21,27 @@ use crate::tls::client::Client;
 pub(super) struct Dialer {
     pub control: tokio::runtime::Handle,
     pub tls: Option<Client>,
-    pub timeout: Duration,
+    pub timeout: Timeout,
+}
+
+/// For name resolution, TCP and TLS together; can change at any time. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Timeout(Arc<AtomicU64>);
+
+impl Timeout {
+    pub fn new(limit: Duration) -> Self {
+        let timeout = Self(Arc::default());
+        timeout.set(limit);
+        timeout
+    }
+
+    pub fn set(&self, limit: Duration) {
+        self.0.store(u64::try_from(limit.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub fn limit(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +54,7 @@ impl Dialer {
     pub async fn dial(&self, endpoint: &Endpoint, protocol: Protocol) -> io::Result<Parked> {
         let (dialer, endpoint) = (self.clone(), endpoint.clone());
         let attempt = async move {
-            let limit = dialer.timeout;
+            let limit = dialer.timeout.limit();
             tokio::time::timeout(limit, dialer.connect(&endpoint, protocol)).await.unwrap_or_else(|_| {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")))
             })

@@ -189,9 +189,10 @@ impl Lane {
             self.metrics.clone(),
             self.changes.clone(),
         );
-        match tokio::time::timeout(self.dialer.timeout, open).await {
+        let limit = self.dialer.timeout.limit();
+        match tokio::time::timeout(limit, open).await {
             Ok(opened) => opened.map_err(|error| format!("no HTTP/2 there: {error}")),
-            Err(_elapsed) => Err(format!("no answer in HTTP/2 within {:?}", self.dialer.timeout)),
+            Err(_elapsed) => Err(format!("no answer in HTTP/2 within {limit:?}")),
         }
     }
 }

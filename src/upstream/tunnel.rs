@@ -72,7 +72,7 @@ impl Upstream {
             let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
             tune_to_member(&stream).map(|()| stream)
         };
-        let limit = self.dialer.timeout;
+        let limit = self.dialer.timeout.limit();
         let stream = tokio::select! {
             connected = timeout(limit, attempt) => match connected {
                 Ok(Ok(stream)) => stream,

@@ -19,6 +19,7 @@ mod lifecycle;
 mod listeners;
 mod namespace;
 mod observability;
+mod operation;
 mod resets;
 mod shares;
 mod tls;

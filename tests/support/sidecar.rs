@@ -60,11 +60,16 @@ admin: {{url: 'http://{{admin}}'}}
     /// `run` with a configuration file, in which `{listen}` and `{admin}` stand for the fixture's two addresses
     /// (host and port, without a scheme).
     pub(crate) fn with_config(yaml: &str) -> Self {
+        Self::with_environment(yaml, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn with_environment(yaml: &str, environment: &[(&str, &str)]) -> Self {
         Self::launch(|listen, admin, directory| {
             let file = config_file(directory);
             write_config(&file, yaml, listen, admin);
             let mut command = Self::command();
-            command.args(["run", "--config"]).arg(file);
+            command.args(["run", "--config"]).arg(file).envs(environment.iter().copied());
             command
         })
     }
@@ -117,6 +122,12 @@ admin: {{url: 'http://{{admin}}'}}
     pub(crate) fn admin_get(&self, path: &str) -> (u16, String) {
         http::get(self.admin, path, ADMIN_LIMIT)
             .unwrap_or_else(|error| panic!("GET {path} from the admin port: {error}"))
+    }
+
+    /// The same for any method, with a body.
+    pub(crate) fn admin_request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        http::request(self.admin, method, path, body, ADMIN_LIMIT)
+            .unwrap_or_else(|error| panic!("{method} {path} to the admin port: {error}"))
     }
 
     pub(crate) fn metrics(&self) -> String {

@@ -9,8 +9,9 @@ pub(super) const KEYS: &[Key] = &[
         default: "`http://127.0.0.1:2379`",
         reloads: false,
         meaning: "Where clients connect: `http://HOST:PORT`, `https://HOST:PORT`, `unix:///PATH`, \
-            `unixs:///PATH` (with TLS; etcd's clients expect the last part of the path in the certificate), or \
-            `tcp://HOST:PORT`. gRPC (HTTP/2 with prior knowledge, or by ALPN) and HTTP/1.1 share the port.",
+            `unixs:///PATH` (with TLS; etcd's clients expect the last part of the path in the certificate), \
+            or `tcp://HOST:PORT`. gRPC (HTTP/2 with prior knowledge, or by ALPN) and HTTP/1.1 share the \
+            port.",
     },
     Key {
         path: "listen[].protocol",
@@ -182,9 +183,9 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some("--grpc-keepalive-min-time"),
         default: "`5s`",
         reloads: true,
-        meaning: "Without TLS, clients may ping that often while a call of theirs is open, and every 2 h otherwise; \
-            whoever pings earlier three times, without having been answered between, is sent away (GOAWAY, \
-            `too_many_pings`), as by etcd, which does not mind behind TLS.",
+        meaning: "Without TLS, clients may ping that often while a call of theirs is open, and every 2 h \
+            otherwise; whoever pings earlier three times, without having been answered between, is sent \
+            away (GOAWAY, `too_many_pings`), as by etcd, which does not mind behind TLS.",
     },
     Key {
         path: "limits.grpc-keepalive-interval",

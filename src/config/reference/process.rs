@@ -4,18 +4,35 @@ use super::Key;
 
 pub(super) const KEYS: &[Key] = &[
     Key {
+        path: "drain.delay",
+        flag: None,
+        default: "`0s`",
+        reloads: true,
+        meaning: "After SIGTERM, SIGINT or `POST /drain`, `/readyz` of the admin port says no for so long, \
+            before listeners close and connections are told to end: load balancers and kube-proxy need a \
+            moment to look.",
+    },
+    Key {
         path: "drain.timeout",
         flag: None,
         default: "`20s`",
         reloads: true,
-        meaning: "How long calls under way may take after SIGTERM.",
+        meaning: "How long calls under way may take after that.",
     },
     Key {
         path: "drain.stream-jitter",
         flag: None,
         default: "`2s`",
         reloads: true,
-        meaning: "Watches and other endless streams end within this span after SIGTERM, spread by chance.",
+        meaning: "Watches and other endless streams end within this span, spread by chance.",
+    },
+    Key {
+        path: "reload.interval",
+        flag: None,
+        default: "`5s`",
+        reloads: true,
+        meaning: "How often the configuration file, certificates, keys and the password file are looked at \
+            for a change; `0s`: they are read again on SIGHUP only. See [below](#what-a-reload-changes).",
     },
     Key {
         path: "threads",
@@ -30,8 +47,25 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some("--admin-url"),
         default: "`http://127.0.0.1:9379`",
         reloads: false,
-        meaning: "Where `/metrics`, `/cluster` and `/watches` are served.",
+        meaning: "The admin port, `http` or `https`: see [below](#the-admin-port). An address that is not \
+            on loopback is an error, unless `allow-remote` says otherwise.",
     },
+    Key {
+        path: "admin.allow-remote",
+        flag: None,
+        default: "`false`",
+        reloads: false,
+        meaning: "`true`: the admin port may be on an address that others reach. Whoever reaches it can \
+            read the configuration (without secrets) and end the process.",
+    },
+    Key {
+        path: "admin.tls.cert-file",
+        flag: None,
+        default: "",
+        reloads: true,
+        meaning: "Certificate chain of an `https` admin port, PEM.",
+    },
+    Key { path: "admin.tls.key-file", flag: None, default: "", reloads: true, meaning: "Its key." },
     Key {
         path: "log.level",
         flag: Some("--log-level"),

@@ -64,7 +64,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "upstream.cluster-id",
         flag: None,
         default: "the first seen",
-        reloads: true,
+        reloads: false,
         meaning: "In hexadecimal. Endpoints of another cluster get no calls. Without this key, another \
             cluster is accepted when every configured endpoint that answers has belonged to it for 10 s.",
     },
@@ -155,7 +155,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "upstream.tls.server-name",
         flag: None,
         default: "the endpoint's host",
-        reloads: true,
+        reloads: false,
         meaning: "Name expected in the cluster's certificates.",
     },
 ];

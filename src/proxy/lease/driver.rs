@@ -61,7 +61,7 @@ pub(super) async fn watch_leader(proxy: Arc<Proxy>, group: Weak<Group>) {
     while let Some(group) = group.upgrade() {
         let now = Instant::now();
         if proxy.upstream.view().leader == Leader::None {
-            if now >= *since.get_or_insert(now) + proxy.config.hold.limit {
+            if now >= *since.get_or_insert(now) + proxy.settings.load().hold.limit {
                 group.cut();
             }
         } else {
@@ -171,7 +171,7 @@ fn is_news(proxy: &Proxy, header: peek::Header, from: From) -> bool {
 fn has_moved(proxy: &Proxy, from: From) -> bool {
     let view = proxy.upstream.view();
     match view.leader {
-        Leader::Known(place) if proxy.config.leader_aware => {
+        Leader::Known(place) if proxy.settings.load().leader_aware => {
             view.members[place].is_healthy() && view.members[place].endpoint.id != from.endpoint
         }
         _ => false,

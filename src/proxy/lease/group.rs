@@ -53,7 +53,8 @@ impl Group {
         if let Some(group) = groups.get(&caller).and_then(Weak::upgrade) {
             return group;
         }
-        let limits = Limits { lanes: common.config.streams as u64, patience: proxy.config.hold.limit };
+        let limits =
+            Limits { lanes: common.config.streams as u64, patience: proxy.settings.load().hold.limit };
         let state = State { core: Core::new(limits), clients: HashMap::new(), lanes: HashMap::new() };
         let group = Arc::new(Self {
             caller: caller.clone(),

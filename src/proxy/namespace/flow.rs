@@ -28,7 +28,7 @@ pub(super) enum Direction {
 
 impl Flow {
     pub fn of_requests(namespace: Namespace, of: &'static Message, all: &Namespaces) -> Self {
-        Self::new(namespace, of, Direction::Request, all.config.request_bytes, all)
+        Self::new(namespace, of, Direction::Request, all.config.load().request_bytes, all)
     }
 
     /// A member's messages are as long as etcd lets them be.
@@ -167,7 +167,8 @@ impl Hold {
         let before = std::mem::replace(&mut self.bytes, bytes);
         let gauge = &self.all.metrics.bytes;
         gauge.add(bytes as i64 - before as i64);
-        bytes <= before || gauge.get() <= i64::try_from(self.all.config.total_bytes).unwrap_or(i64::MAX)
+        let total = self.all.config.load().total_bytes;
+        bytes <= before || gauge.get() <= i64::try_from(total).unwrap_or(i64::MAX)
     }
 }
 

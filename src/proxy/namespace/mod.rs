@@ -31,6 +31,9 @@ mod prefix;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -49,7 +52,7 @@ use prefix::Namespace;
 /// What all calls with a namespace have in common. Cheap to clone.
 #[derive(Clone)]
 pub struct Namespaces {
-    config: Config,
+    config: Arc<ArcSwap<Config>>,
     metrics: NamespaceMetrics,
 }
 
@@ -63,7 +66,12 @@ pub(super) enum Entered {
 
 impl Namespaces {
     pub fn new(config: &Config, metrics: NamespaceMetrics) -> Self {
-        Self { config: config.clone(), metrics }
+        Self { config: Arc::new(ArcSwap::from_pointee(config.clone())), metrics }
+    }
+
+    /// For messages from now on.
+    pub fn set(&self, config: &Config) {
+        self.config.store(Arc::new(config.clone()));
     }
 
     pub(super) fn enter(&self, mut call: Call) -> Entered {

@@ -39,7 +39,6 @@ use key::Key;
 
 /// Reads under way. One per thread of the data path.
 pub(super) struct Reads {
-    enabled: bool,
     hasher: RandomState,
     table: Mutex<Table<Key, Waiter>>,
     metrics: ShareMetrics,
@@ -76,14 +75,15 @@ impl Waits for Waiter {
 }
 
 impl Reads {
-    pub fn new(enabled: bool, metrics: ShareMetrics) -> Self {
+    pub fn new(metrics: ShareMetrics) -> Self {
         let (hasher, table) = Default::default();
-        Self { enabled, hasher, table, metrics }
+        Self { hasher, table, metrics }
     }
 
-    /// Whether somebody asks the same at this moment. If not, whoever comes next finds this call.
-    pub fn look_up(&self, call: &Call, plan: &Plan) -> Looked {
-        let key = if self.enabled { Key::of(call, plan) } else { None };
+    /// Whether somebody asks the same at this moment. If not, whoever comes next finds this call. Nobody
+    /// shares anything unless it is `enabled`.
+    pub fn look_up(&self, call: &Call, plan: &Plan, enabled: bool) -> Looked {
+        let key = if enabled { Key::of(call, plan) } else { None };
         let Some(key) = key else { return Looked::Alone };
         let hash = self.hasher.hash_one(&key);
         match self.lock().enter(hash, key, joins(plan), Instant::now()) {

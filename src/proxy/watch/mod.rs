@@ -102,6 +102,7 @@ use super::Proxy;
 use super::caller::Caller;
 use super::home::Home;
 use crate::types::call::Call;
+use crate::upstream::health::Credentials;
 
 /// One for all threads of the data path. Its feeds live on the thread that has the first watch.
 #[derive(Clone)]
@@ -109,13 +110,22 @@ pub struct Hub(Arc<Parts>);
 
 struct Parts {
     config: Config,
+    account: Option<Arc<driver::Account>>,
     metrics: WatchMetrics,
     shared: OnceLock<Arc<driver::Shared>>,
 }
 
 impl Hub {
     pub fn new(config: &Config, metrics: WatchMetrics) -> Self {
-        Self(Arc::new(Parts { config: config.clone(), metrics, shared: OnceLock::new() }))
+        let account = config.account.clone().map(|credentials| Arc::new(driver::Account::new(credentials)));
+        Self(Arc::new(Parts { config: config.clone(), account, metrics, shared: OnceLock::new() }))
+    }
+
+    /// Where users share watches, these are opened with other credentials from now on.
+    pub fn set_credentials(&self, credentials: &Credentials) {
+        if let Some(account) = &self.0.account {
+            account.set(credentials);
+        }
     }
 
     /// Whether the call's watches are shared with those of others, and whose it is then.
@@ -143,9 +153,9 @@ impl Hub {
     }
 
     fn shared(&self, proxy: &Arc<Proxy>) -> &Arc<driver::Shared> {
-        let Parts { config, metrics, shared } = &*self.0;
+        let Parts { config, account, metrics, shared } = &*self.0;
         shared.get_or_init(|| {
-            let shared = driver::Shared::new(config, metrics.clone(), Home::here(proxy));
+            let shared = driver::Shared::new(config, metrics.clone(), Home::here(proxy), account.clone());
             tokio::spawn(driver::tick(shared.clone()));
             tokio::spawn(driver::stand(shared.clone(), config.prefixes.clone()));
             shared

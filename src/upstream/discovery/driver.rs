@@ -1,6 +1,7 @@
 //! Keeps the seeds up to date.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::{IntCounter, IntCounterVec, Opts};
@@ -15,8 +16,10 @@ use crate::upstream::health::core::Seed;
 use crate::upstream::view::Source;
 
 pub struct Driver {
+    configs: watch::Receiver<Config>,
     config: Config,
-    resolver: Option<Resolver>,
+    failures: IntCounterVec,
+    resolver: Option<Arc<Resolver>>,
     names: Vec<Name>,
     /// What the targets of SRV records led to when they were last resolved.
     targets: HashMap<Address, Vec<dns::Seed>>,
@@ -34,47 +37,92 @@ struct Name {
 
 impl Driver {
     /// The static endpoints are there at once.
-    pub fn try_new(config: &Config, metrics: &Metrics) -> Result<(Self, Discovered), DnsError> {
+    pub fn try_new(
+        mut configs: watch::Receiver<Config>,
+        metrics: &Metrics,
+    ) -> Result<(Self, Discovered), DnsError> {
         let failures = metrics.register(IntCounterVec::new(
             Opts::new("etcdlet_discovery_failures_total", "Names that could not be resolved."),
             &["source"],
         ));
-        let named = [(Source::Dns, config.dns.is_some()), (Source::Srv, config.srv.is_some())];
-        let names: Vec<Name> = named
-            .into_iter()
-            .filter(|(_, is_named)| *is_named)
-            .map(|(source, _)| Name {
-                source,
-                due: Instant::now(),
-                seeds: Vec::new(),
-                error: None,
-                failures: failures.with_label_values(&[source.to_string()]),
-            })
-            .collect();
-        let resolver = (!names.is_empty()).then(|| Resolver::try_new(&config.nameservers)).transpose()?;
+        let config = configs.borrow_and_update().clone();
+        let resolver = resolver(&config)?;
         let (seeds, discovered) = watch::channel((Vec::new(), None));
-        let driver = Self { config: config.clone(), resolver, names, targets: HashMap::new(), seeds };
+        let (names, targets) = Default::default();
+        let mut driver = Self { configs, config, failures, resolver, names, targets, seeds };
+        driver.names = driver.names_of(&driver.config);
         driver.publish();
         Ok((driver, discovered))
     }
 
-    /// Runs until the process ends; at once where no name is to be resolved.
+    /// Runs until the process ends.
     pub async fn run(mut self) {
-        let Some(resolver) = self.resolver.take() else { return };
         loop {
             for place in 0..self.names.len() {
                 if Instant::now() >= self.names[place].due {
-                    let resolved = self.resolve(&resolver, self.names[place].source).await;
+                    let resolved = self.resolve(self.names[place].source).await;
                     self.names[place].on_resolved(resolved);
                 }
             }
+            // Only now that every name was asked for: a new one takes the place of what was there.
             self.publish();
-            let Some(due) = self.names.iter().map(|name| name.due).min() else { return };
-            tokio::time::sleep_until(due.into()).await;
+            let due = self.names.iter().map(|name| name.due).min();
+            let wait = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wait => {}
+                changed = self.configs.changed() => match changed {
+                    Ok(()) => self.adopt_config(),
+                    Err(_) => return,
+                },
+            }
         }
     }
 
-    async fn resolve(&mut self, resolver: &Resolver, source: Source) -> Result<Resolved, DnsError> {
+    /// What is the same as before keeps what is known of it.
+    fn adopt_config(&mut self) {
+        let config = self.configs.borrow_and_update().clone();
+        match resolver(&config) {
+            Ok(resolver) => self.resolver = resolver,
+            Err(error) => {
+                tracing::error!(%error, "the endpoints stay as they were");
+                return;
+            }
+        }
+        let mut names = self.names_of(&config);
+        let same_servers = config.nameservers == self.config.nameservers;
+        for name in &mut names {
+            let same = match name.source {
+                Source::Dns => config.dns == self.config.dns,
+                _ => config.srv == self.config.srv,
+            };
+            let known = self.names.iter().position(|known| known.source == name.source);
+            if let Some(place) = known.filter(|_| same && same_servers) {
+                *name = self.names.swap_remove(place);
+            }
+        }
+        (self.names, self.config) = (names, config);
+    }
+
+    fn names_of(&self, config: &Config) -> Vec<Name> {
+        let named = [(Source::Dns, config.dns.is_some()), (Source::Srv, config.srv.is_some())];
+        let name = |source: Source| Name {
+            source,
+            due: Instant::now(),
+            seeds: Vec::new(),
+            error: None,
+            failures: self.failures.with_label_values(&[source.to_string()]),
+        };
+        named.into_iter().filter(|(_, is_named)| *is_named).map(|(source, _)| name(source)).collect()
+    }
+
+    async fn resolve(&mut self, source: Source) -> Result<Resolved, DnsError> {
+        let resolver = self.resolver.clone().expect("there is one where there are names");
+        let resolver = &*resolver;
         match (source, &self.config.dns, &self.config.srv) {
             (Source::Dns, Some(address), _) => resolver.addresses(address).await,
             (Source::Srv, _, Some(srv)) => {
@@ -141,11 +189,26 @@ impl Driver {
         }
         let error = self.names.iter().find_map(|name| name.error.clone());
         self.seeds.send_if_modified(|known| {
+            if seeds.is_empty() && error.is_some() {
+                // As when a new name leads nowhere yet: what is known stays.
+                seeds.clone_from(&known.0);
+            }
             let changed = known.0 != seeds || known.1 != error;
             *known = (seeds, error);
             changed
         });
     }
+}
+
+/// `None` where no name is to be resolved.
+fn resolver(config: &Config) -> Result<Option<Arc<Resolver>>, DnsError> {
+    let is_named = config.dns.is_some() || config.srv.is_some();
+    is_named.then(|| Resolver::try_new(&config.nameservers).map(Arc::new)).transpose()
+}
+
+/// Whether a driver would take it.
+pub fn check(config: &Config) -> Result<(), DnsError> {
+    resolver(config).map(|_| ())
 }
 
 impl Name {

@@ -15,7 +15,7 @@ mod driver;
 
 use std::net::SocketAddr;
 
-pub use driver::Driver;
+pub use driver::{Driver, check};
 
 use crate::net::address::Address;
 

@@ -21,8 +21,17 @@ pub type Publisher = watch::Receiver<Arc<View>>;
 /// What discovery knows: the seeds, or why there are none newer.
 pub type Discovered = watch::Receiver<(Vec<Seed>, Option<String>)>;
 
+/// What can change while the process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub config: Config,
+    /// Whom probes are sent as.
+    pub credentials: Option<Credentials>,
+}
+
 pub struct Driver {
     core: Core,
+    settings: watch::Receiver<Settings>,
     dialer: Dialer,
     credentials: Option<Credentials>,
     metrics: HealthMetrics,
@@ -45,20 +54,21 @@ struct Ended {
 impl Driver {
     /// The first view shows the seeds that are there.
     pub(in crate::upstream) fn new(
-        config: Config,
+        mut settings: watch::Receiver<Settings>,
         dialer: Dialer,
-        credentials: Option<Credentials>,
         metrics: HealthMetrics,
         signals: Signals,
         mut seeds: Discovered,
     ) -> (Self, Publisher) {
         let now = Instant::now();
+        let Settings { config, credentials } = settings.borrow_and_update().clone();
         let mut core = Core::new(config, fastrand::u64(..), now);
         discover(&mut core, &seeds.borrow_and_update(), now);
         let (views, publisher) = watch::channel(Arc::new(View::default()));
         let (outcomes, ended) = mpsc::channel(OUTCOMES_MAX);
         let mut driver = Self {
             core,
+            settings,
             dialer,
             credentials,
             metrics,
@@ -98,9 +108,23 @@ impl Driver {
                     let seeds = self.seeds.borrow_and_update().clone();
                     discover(&mut self.core, &seeds, Instant::now());
                 }
+                Ok(()) = self.settings.changed() => self.adopt_settings(),
                 () = tokio::time::sleep_until(until.into()) => {}
             }
         }
+    }
+
+    fn adopt_settings(&mut self) {
+        let Settings { config, credentials } = self.settings.borrow_and_update().clone();
+        if self.credentials != credentials {
+            self.credentials = credentials;
+            // The next probe of each member makes another, which asks for another token.
+            self.probers.clear();
+        }
+        let now = Instant::now();
+        self.core.handle_config(config, now);
+        // Their weights may be others.
+        discover(&mut self.core, &self.seeds.borrow().clone(), now);
     }
 
     /// Looks for calls that have waited for too long. Returns whether any waits.

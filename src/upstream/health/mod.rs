@@ -22,6 +22,6 @@ mod signals;
 mod tests;
 
 pub use config::{Config, Weight};
-pub use driver::{Discovered, Driver, Publisher};
+pub use driver::{Discovered, Driver, Publisher, Settings};
 pub use probe::Credentials;
 pub use signals::Signals;

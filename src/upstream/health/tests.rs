@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Config;
 use super::core::{Core, ListedMember, News, Outcome, Output, Probe, Seed};
+use super::{Config, Weight};
 use crate::types::ids::{ClusterId, EndpointId, MemberId, Term};
 use crate::upstream::view::{Leader, Member, Reason, Report, Source, Standing, Verdict, View};
 use crate::upstream::vitals::Path;
@@ -602,6 +602,32 @@ fn failing_discovery_keeps_what_is_known_and_new_seeds_keep_what_is_known_of_the
     // The cluster still lists the third.
     world.run(3000);
     assert_eq!(world.member("http://c:1").endpoint.source, Source::Members);
+}
+
+#[test]
+fn another_configuration_takes_effect_and_the_cluster_stays() {
+    let mut world = World::started();
+    let cluster = world.view.cluster_id;
+    let weights = vec![Weight { host: "a".into(), port: None, weight: 4 }];
+    let cluster_id = Some(ClusterId(0xbad));
+    let other = Config { weights, sync_members: false, cluster_id, ..config() };
+    let seeds = ["http://a:1", "http://b:1"].map(seed);
+    world.core.handle_config(other, world.now);
+    world.core.handle_seeds(&seeds, world.now);
+    world.run(3000);
+    // The cluster lists the third.
+    assert_eq!(world.view.members.len(), 2);
+    assert!((0..2).all(|place| world.standing(place) == Standing::Healthy));
+    assert_eq!(
+        (world.member("http://a:1").endpoint.weight, world.member("http://b:1").endpoint.weight),
+        (4, 1)
+    );
+    assert_eq!(world.view.cluster_id, cluster);
+    world.core.handle_config(config(), world.now);
+    world.core.handle_seeds(&seeds, world.now);
+    world.run(3000);
+    assert_eq!(world.member("http://c:1").endpoint.source, Source::Members);
+    assert_eq!(world.member("http://a:1").endpoint.weight, 1);
 }
 
 #[test]

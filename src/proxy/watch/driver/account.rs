@@ -29,8 +29,8 @@ use crate::types::method::Rpc;
 use crate::types::status::{Code, percent_decode};
 use crate::upstream::health::Credentials;
 
-pub(super) struct Account {
-    credentials: Credentials,
+pub(in crate::proxy::watch) struct Account {
+    credentials: Mutex<Credentials>,
     /// Held by who asks for a pass.
     asking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -73,15 +73,32 @@ pub(super) enum Refusal {
 impl Account {
     pub fn new(credentials: Credentials) -> Self {
         Self {
-            credentials,
+            credentials: Mutex::new(credentials),
             asking: tokio::sync::Mutex::default(),
             state: Mutex::default(),
             told: Mutex::default(),
         }
     }
 
+    /// Another password, or another user: whoever needs a pass from now on asks with these.
+    pub fn set(&self, credentials: &Credentials) {
+        {
+            let mut known = self.credentials();
+            if *known == *credentials {
+                return;
+            }
+            *known = credentials.clone();
+        }
+        let mut state = self.state();
+        (state.pass, state.refused_at) = (None, None);
+    }
+
+    fn credentials(&self) -> MutexGuard<'_, Credentials> {
+        self.credentials.lock().expect("nobody panics while holding the credentials")
+    }
+
     /// For streams of `caller`.
-    pub async fn pass(&self, proxy: &Arc<Proxy>, caller: &Caller) -> Result<Pass, NoPass> {
+    pub(super) async fn pass(&self, proxy: &Arc<Proxy>, caller: &Caller) -> Result<Pass, NoPass> {
         let _asking = self.asking.lock().await;
         let pause = {
             let state = self.state();
@@ -105,7 +122,7 @@ impl Account {
     }
 
     /// A member has refused it. One that is young may only not be known everywhere yet.
-    pub fn spend(&self, pass: &Pass) {
+    pub(super) fn spend(&self, pass: &Pass) {
         if pass.is_young() {
             return;
         }
@@ -114,8 +131,8 @@ impl Account {
     }
 
     async fn authenticate(&self, proxy: &Arc<Proxy>, caller: &Caller) -> Result<Option<HeaderValue>, NoPass> {
-        let Credentials { username, password } = &self.credentials;
-        let request = AuthenticateRequest { name: username.clone(), password: password.clone() };
+        let Credentials { username, password } = self.credentials().clone();
+        let request = AuthenticateRequest { name: username.clone(), password };
         let call = Call {
             rpc: Rpc::of(AUTHENTICATE),
             wire: Wire::H2,
@@ -163,7 +180,7 @@ impl Account {
         let (key, range_end) = parted.range.wire();
         let (key, range_end) = (key.escape_ascii(), range_end.escape_ascii());
         tracing::warn!(
-            username = self.credentials.username,
+            username = self.credentials().username,
             %key,
             %range_end,
             "upstream.auth may not read this range: its watches are shared by token only"

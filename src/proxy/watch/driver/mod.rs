@@ -24,6 +24,7 @@ mod tick;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
+pub(super) use account::Account;
 pub(in crate::proxy) use client::Watches;
 pub(super) use standing::run as stand;
 pub(super) use state::Shared;

@@ -27,7 +27,7 @@ pub(in crate::proxy) struct Shared {
     metrics: WatchMetrics,
     home: Home,
     /// As whom feeds are opened that users share.
-    account: Option<Account>,
+    account: Option<Arc<Account>>,
     state: Mutex<State>,
     /// Something is due earlier than it was.
     pub timer: Notify,
@@ -64,7 +64,12 @@ pub(super) enum Taken {
 }
 
 impl Shared {
-    pub fn new(config: &Config, metrics: WatchMetrics, home: Home) -> Arc<Self> {
+    pub(in crate::proxy::watch) fn new(
+        config: &Config,
+        metrics: WatchMetrics,
+        home: Home,
+        account: Option<Arc<Account>>,
+    ) -> Arc<Self> {
         let state = State {
             core: Core::new(config.clone()),
             outboxes: HashMap::new(),
@@ -77,7 +82,7 @@ impl Shared {
         Arc::new(Self {
             metrics,
             home,
-            account: config.account.clone().map(Account::new),
+            account,
             state: Mutex::new(state),
             timer: Notify::new(),
             hasher: RandomState::new(),
@@ -89,7 +94,7 @@ impl Shared {
     }
 
     pub(super) fn account(&self) -> Option<&Account> {
-        self.account.as_ref()
+        self.account.as_deref()
     }
 
     pub fn join(self: &Arc<Self>, caller: Caller) -> StreamId {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::tracked::Tracked;
-use super::{Core, News, Output};
+use super::{Config, Core, News, Output};
 use crate::net::address::Address;
 use crate::types::ids::{EndpointId, MemberId};
 use crate::upstream::balance::MEMBERS_MAX;
@@ -54,6 +54,24 @@ impl Core {
         self.changed = true;
         self.sync.want(now);
         self.assess(now);
+    }
+
+    /// Other intervals, limits and weights. Of another cluster nothing is believed: `cluster_id` stays.
+    pub fn handle_config(&mut self, config: Config, now: Instant) {
+        self.config = Config { cluster_id: self.config.cluster_id, ..config };
+        if !self.config.sync_members {
+            self.remove_members(|member| !member.is_seed());
+        }
+        for place in 0..self.members.len() {
+            let member = &self.members[place];
+            if !member.is_seed() {
+                self.members[place].endpoint.weight = self.weight(&member.endpoint.address, 1);
+            }
+            // Whoever was to be asked late by the old interval is asked now.
+            self.members[place].next_probe = now;
+        }
+        self.sync.want(now);
+        self.changed = true;
     }
 
     /// Discovery failed: what is known stays.

@@ -1,0 +1,120 @@
+//! What there is on the admin port.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+
+use super::{State, cluster, health, watches};
+use crate::telemetry::log;
+
+/// Status, type and body.
+type Answer = (StatusCode, &'static str, Bytes);
+
+pub(super) async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
+    let allowed = allowed(request.uri().path());
+    let (status, kind, body) = if allowed.is_empty() {
+        (StatusCode::NOT_FOUND, TEXT, format!("not found; there are {PATHS}\n").into())
+    } else if !allowed.contains(request.method()) {
+        (StatusCode::METHOD_NOT_ALLOWED, TEXT, "this method is not for this path\n".into())
+    } else if request.method() == Method::GET {
+        look(&request, state)
+    } else if request.headers().contains_key(ORIGIN) {
+        // A page that somebody on the node looks at must not end its etcdlet.
+        (StatusCode::FORBIDDEN, TEXT, "not for web pages\n".into())
+    } else {
+        change(request, state).await
+    };
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let methods: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let methods = HeaderValue::from_str(&methods.join(", ")).expect("methods are tokens");
+        headers.insert(ALLOW, methods);
+    }
+    response
+}
+
+/// None where there is nothing.
+fn allowed(path: &str) -> &'static [Method] {
+    match path {
+        "/cluster" | "/config" | "/livez" | "/metrics" | "/readyz" | "/watches" => &[Method::GET],
+        "/drain" => &[Method::POST],
+        "/log/level" => &[Method::GET, Method::PUT],
+        _ if path.starts_with("/livez/") || path.starts_with("/readyz/") => &[Method::GET],
+        _ => &[],
+    }
+}
+
+fn look(request: &Request<Incoming>, state: &State) -> Answer {
+    let query = request.uri().query();
+    let now = Instant::now();
+    match request.uri().path() {
+        "/cluster" => {
+            let view = state.views.borrow().clone();
+            (StatusCode::OK, JSON, cluster::render(&view, &state.watermark).into())
+        }
+        "/config" => match query {
+            None | Some("format=yaml") => (StatusCode::OK, YAML, state.config.borrow().yaml.clone()),
+            Some("format=json") => (StatusCode::OK, JSON, state.config.borrow().json.clone()),
+            Some(_) => (StatusCode::BAD_REQUEST, TEXT, "there are format=yaml and format=json\n".into()),
+        },
+        "/log/level" => (StatusCode::OK, TEXT, format!("{}\n", log::name(state.levels.current())).into()),
+        "/metrics" => (StatusCode::OK, METRICS, state.metrics.render().into()),
+        "/watches" => match watches::render(&state.watches, query) {
+            Ok(text) => (StatusCode::OK, JSON, text.into()),
+            Err(why) => (StatusCode::BAD_REQUEST, TEXT, why.into()),
+        },
+        path => {
+            let (checks, only) = match path.strip_prefix("/livez") {
+                Some(rest) => (state.health.live(now), rest),
+                None => (state.health.ready(now), path.trim_start_matches("/readyz")),
+            };
+            match health::render(checks, only.strip_prefix('/'), query) {
+                Some((true, text)) => (StatusCode::OK, TEXT, text.into()),
+                Some((false, text)) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, text.into()),
+                None => (StatusCode::NOT_FOUND, TEXT, "there is no such check\n".into()),
+            }
+        }
+    }
+}
+
+async fn change(request: Request<Incoming>, state: &State) -> Answer {
+    if request.uri().path() == "/drain" {
+        state.drain.notify_one();
+        return (StatusCode::ACCEPTED, TEXT, "draining\n".into());
+    }
+    let body = Limited::new(request.into_body(), BODY_MAX).collect();
+    let level = match tokio::time::timeout(BODY_LIMIT, body).await {
+        Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
+        Ok(Err(error)) => return (StatusCode::BAD_REQUEST, TEXT, format!("{error}\n").into()),
+        Err(_elapsed) => return (StatusCode::REQUEST_TIMEOUT, TEXT, "the body did not come\n".into()),
+    };
+    match log::level(&level) {
+        Ok(level) => {
+            state.levels.set(level);
+            (StatusCode::OK, TEXT, format!("{}\n", log::name(level)).into())
+        }
+        Err(why) => (StatusCode::BAD_REQUEST, TEXT, format!("{why}\n").into()),
+    }
+}
+
+/// For people who guess.
+const PATHS: &str =
+    "/livez, /readyz, /cluster, /watches, /metrics, /config, /log/level (GET, PUT) and /drain (POST)";
+
+const JSON: &str = "application/json";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// RFC 9512.
+const YAML: &str = "application/yaml";
+
+/// A word.
+const BODY_MAX: usize = 64;
+const BODY_LIMIT: Duration = Duration::from_secs(5);

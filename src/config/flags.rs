@@ -1,0 +1,108 @@
+//! What flags and the environment say, as a file would say it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Overrides;
+use super::section::{Node, Scalar};
+
+/// To be put over the file.
+pub(super) fn document(overrides: &Overrides) -> Node {
+    let Overrides {
+        listen_client_urls,
+        cert_file,
+        key_file,
+        namespace,
+        grpc_keepalive_min_time,
+        grpc_keepalive_interval,
+        grpc_keepalive_timeout,
+        endpoints,
+        discovery_srv,
+        discovery_srv_name,
+        cacert,
+        cert,
+        key,
+        admin_url,
+        threads,
+        log_level,
+        log_format,
+    } = overrides;
+    let tls = map([("cert-file", path(cert_file)), ("key-file", path(key_file))]);
+    let listener = |url: &String| {
+        let tls = tls.clone().filter(|_| url.starts_with("https"));
+        map([("url", Some(text(url))), ("tls", tls)])
+    };
+    let listen = listen_client_urls.as_ref();
+    let document = map([
+        ("namespace", namespace.as_deref().map(text)),
+        ("listen", listen.map(|urls| Node::List(urls.iter().filter_map(listener).collect()))),
+        (
+            "limits",
+            map([
+                ("grpc-keepalive-min-time", grpc_keepalive_min_time.map(time)),
+                ("grpc-keepalive-interval", grpc_keepalive_interval.map(time)),
+                ("grpc-keepalive-timeout", grpc_keepalive_timeout.map(time)),
+            ]),
+        ),
+        (
+            "upstream",
+            map([
+                (
+                    "endpoints",
+                    endpoints.as_ref().map(|urls| Node::List(urls.iter().map(|url| text(url)).collect())),
+                ),
+                ("discovery-srv", discovery_srv.as_deref().map(text)),
+                ("discovery-srv-name", discovery_srv_name.as_deref().map(text)),
+                ("tls", map([("cacert", path(cacert)), ("cert", path(cert)), ("key", path(key))])),
+            ]),
+        ),
+        ("admin", map([("url", admin_url.as_deref().map(text))])),
+        ("threads", threads.map(|threads| Node::Scalar(Scalar::Other(threads.to_string())))),
+        (
+            "log",
+            map([("level", log_level.as_deref().map(text)), ("format", log_format.as_deref().map(text))]),
+        ),
+    ]);
+    document.unwrap_or(Node::Map(Vec::new()))
+}
+
+/// `None` when nothing is in it.
+fn map<const N: usize>(entries: [(&str, Option<Node>); N]) -> Option<Node> {
+    let entries: Vec<_> =
+        entries.into_iter().filter_map(|(name, node)| Some((name.to_owned(), node?))).collect();
+    (!entries.is_empty()).then_some(Node::Map(entries))
+}
+
+fn text(text: &str) -> Node {
+    Node::Scalar(Scalar::Text(text.to_owned()))
+}
+
+fn time(time: Duration) -> Node {
+    text(&humantime::format_duration(time).to_string())
+}
+
+fn path(path: &Option<PathBuf>) -> Option<Node> {
+    path.as_ref().map(|path| text(&path.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::yaml;
+
+    #[test]
+    fn flags_are_shown_as_keys() {
+        let overrides = Overrides {
+            listen_client_urls: Some(vec!["https://a:1".into(), "http://b:2".into()]),
+            cert_file: Some("c".into()),
+            key_file: Some("k".into()),
+            cacert: Some("ca".into()),
+            threads: Some(2),
+            ..Overrides::default()
+        };
+        let expected = "{listen: [{url: 'https://a:1', tls: {cert-file: c, key-file: k}}, {url: 'http://b:2'}], \
+            upstream: {tls: {cacert: ca}}, threads: 2}";
+        assert_eq!(document(&overrides), yaml::parse(expected).unwrap());
+        assert_eq!(document(&Overrides::default()), Node::Map(Vec::new()));
+    }
+}
