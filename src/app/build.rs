@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::certificates::Certificates;
 use crate::admin;
 use crate::config::{Config, Drain as DrainConfig};
 use crate::listen::config::Limits;
@@ -36,6 +37,7 @@ pub struct App {
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
     pub(super) drain_config: DrainConfig,
+    pub(super) certificates: Certificates,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +79,9 @@ impl App {
                 Some(config) => tls.push((socket, Server::try_new(config)?, terms)),
             }
         }
+        let servers = tls.iter().map(|(_, server, _)| server.clone()).collect();
         Ok(Self {
+            certificates: Certificates::new(servers, cluster.tls(), &metrics),
             admin,
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {

@@ -18,6 +18,8 @@ impl App {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (drain_signal, timeout) = (self.drain_signal, self.drain_config.timeout);
+        let hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(self.certificates.reload_at(hangup));
         tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, self.shown));
 
         let room = Arc::new(Semaphore::new(self.limits.connections));

@@ -1,9 +1,12 @@
 //! The command line.
 
+mod listen_tls;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::listen_tls::ListenTlsFlags;
 use crate::config::Overrides;
 
 /// The per-node etcd agent: applications talk to 127.0.0.1:2379 as if etcd ran there.
@@ -47,6 +50,8 @@ pub struct Run {
     /// Key of --cert-file.
     #[arg(long, env = "ETCDLET_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    #[command(flatten)]
+    listen_tls: ListenTlsFlags,
     /// The etcd cluster, with or without scheme.
     #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
     endpoints: Option<Vec<String>>,
@@ -87,6 +92,7 @@ impl Run {
             listen_client_urls,
             cert_file,
             key_file,
+            listen_tls,
             endpoints,
             discovery_srv,
             discovery_srv_name,
@@ -102,6 +108,7 @@ impl Run {
             listen_client_urls,
             cert_file,
             key_file,
+            listen_tls: listen_tls.into(),
             endpoints,
             discovery_srv,
             discovery_srv_name,

@@ -27,6 +27,7 @@ use crate::proxy;
 use crate::telemetry::log;
 
 pub use resolve::load;
+pub use tls::ListenTls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -54,6 +55,7 @@ pub struct Overrides {
     pub listen_client_urls: Option<Vec<String>>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    pub listen_tls: ListenTls,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,
