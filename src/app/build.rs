@@ -8,6 +8,7 @@ use std::time::Instant;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch::{Sender, channel as watched};
 
+use super::certificates::Certificates;
 use super::reload::{Parts, Reloader};
 use crate::admin;
 use crate::admin::health::{Health, Phase};
@@ -104,7 +105,8 @@ impl App {
         let (phase, phases) = watched(Phase::Starting);
         let heartbeats = Heartbeats::new(*threads, Instant::now());
         let (limits, views) = (listen.limits.clone(), cluster.views());
-        let certificates = tls.iter().map(|(_, server, _)| server.clone()).chain(admin_tls.clone()).collect();
+        let servers = tls.iter().map(|(_, server, _)| server.clone()).chain(admin_tls.clone()).collect();
+        let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
         let parts = Parts { cluster, settings, namespaces, watches, levels, certificates };
         let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);

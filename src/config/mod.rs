@@ -35,6 +35,7 @@ use crate::telemetry::log;
 #[cfg(test)]
 pub(crate) use document::parse;
 pub use document::{Document, Shown, Source};
+pub use tls::ListenTls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -72,6 +73,7 @@ pub struct Overrides {
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
     pub namespace: Option<String>,
+    pub listen_tls: ListenTls,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,

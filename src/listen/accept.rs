@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsStream, server};
 
 use super::config::Limits;
 use super::conn::{self, Context, Counted};
@@ -16,6 +16,7 @@ use crate::net::socket::{Socket, tune};
 use crate::net::transport::{Parked, Transport};
 use crate::proxy::{Drain, Proxy};
 use crate::tls::server::Server;
+use crate::tls::{failure, leaf};
 use crate::types::client::{Client, Peer, Terms};
 
 /// Accepts and serves on one thread of the data path.
@@ -107,18 +108,19 @@ impl TlsListener {
                         () = drain.begun() => return,
                     };
                     match handshake {
-                        Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
-                            // An error means that the thread is draining: the connection closes.
-                            Ok(connection) => {
-                                let client = Client { peer: Peer::Ip(peer), common_name: None, terms };
-                                let client = Arc::new(client);
-                                drop(thread.send(Handover { connection, permit, client }).await);
+                        Ok(Ok(session)) => {
+                            let common_name = peer_name(&session);
+                            let client = Arc::new(Client { peer: Peer::Ip(peer), common_name, terms });
+                            match Parked::tls(TlsStream::Server(session)) {
+                                // An error means that the thread is draining: the connection closes.
+                                Ok(connection) => drop(thread.send(Handover { connection, permit, client }).await),
+                                Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
                             }
-                            Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
-                        },
+                        }
                         Ok(Err(error)) => {
-                            tracing::debug!(%error, "TLS handshake failed");
-                            metrics.on_refused("tls");
+                            let reason = failure::reason(&error);
+                            tracing::debug!(%peer, reason, %error, "TLS handshake failed");
+                            metrics.on_handshake_failed(reason);
                         }
                         Err(_elapsed) => metrics.on_refused("timeout"),
                     }
@@ -126,6 +128,12 @@ impl TlsListener {
             }) => match never {},
         }
     }
+}
+
+/// The Common Name of the certificate that the client showed.
+fn peer_name(session: &server::TlsStream<Socket>) -> Option<String> {
+    let (_, session) = session.get_ref();
+    leaf::common_name(session.peer_certificates()?.first()?)
 }
 
 async fn accept_all(

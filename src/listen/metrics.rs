@@ -12,6 +12,7 @@ pub struct ListenMetrics {
     pub(super) streams: IntGauge,
     pub(super) traffic: Traffic,
     refused: IntCounterVec,
+    handshake_failures: IntCounterVec,
 }
 
 impl ListenMetrics {
@@ -33,7 +34,16 @@ impl ListenMetrics {
                 ),
                 &["reason"],
             )),
+            handshake_failures: metrics.register(IntCounterVec::new(
+                Opts::new("etcdlet_tls_handshake_failures_total", "TLS handshakes of clients that failed."),
+                &["reason"],
+            )),
         }
+    }
+
+    pub(super) fn on_handshake_failed(&self, reason: &str) {
+        self.on_refused("tls");
+        self.handshake_failures.with_label_values(&[reason]).inc();
     }
 
     pub(super) fn on_refused(&self, reason: &str) {
