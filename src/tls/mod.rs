@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   files ──(Files::read, all at once)──> Made ──(ArcSwap)──> Server::current, Client::current
-//!     └── watch: are they others than before? ── reload: the same way again
+//!     └── reload: the same way again
 //! ```
 //!
 //! Invariants: the crypto provider is always passed, never looked up; the files of one side are
