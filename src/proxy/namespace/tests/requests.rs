@@ -57,7 +57,7 @@ fn messages_become_what_the_model_says() {
                     agrees(request("/etcdserverpb.KV/Range"), range);
                 }
                 Some(pb::request_op::Request::RequestPut(put)) => {
-                    agrees(request("/etcdserverpb.KV/Put"), put)
+                    agrees(request("/etcdserverpb.KV/Put"), put);
                 }
                 Some(pb::request_op::Request::RequestDeleteRange(delete)) => {
                     agrees(request("/etcdserverpb.KV/DeleteRange"), delete);
