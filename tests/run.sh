@@ -48,6 +48,7 @@ missing=()
 if ! command -v cc >/dev/null || [[ ! -e /usr/include/stdio.h ]]; then missing+=(gcc libc6-dev); fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3 python3-venv); fi
 if [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then missing+=(ca-certificates); fi
+if ! command -v curl >/dev/null; then missing+=(curl); fi
 if ! compgen -G '/usr/share/keyrings/debian-archive-keyring.*' >/dev/null; then missing+=(debian-archive-keyring); fi
 if ! PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null; then missing+=(iproute2); fi
 if ! command -v systemd-socket-activate >/dev/null; then missing+=(systemd); fi

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::watch::{Sender, channel as watched};
 
+use super::certificates::Certificates;
 use super::listeners::{self, Listeners};
 use super::reload::{Parts, Reloader};
 use crate::admin;
@@ -98,7 +99,8 @@ impl App {
         let (phase, phases) = watched(Phase::Starting);
         let heartbeats = Heartbeats::new(*threads, Instant::now());
         let views = cluster.views();
-        let certificates = listeners.certificates().chain(admin_tls.clone()).collect();
+        let servers = listeners.certificates().chain(admin_tls.clone()).collect();
+        let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
         let limits = listeners.limits.clone();
         let parts = Parts { cluster, settings, limits, namespaces, watches, levels, certificates };

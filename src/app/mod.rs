@@ -13,6 +13,7 @@
 //! a reload that fails changes nothing, and one that does not fail ends no call.
 
 mod build;
+mod certificates;
 pub mod check;
 mod files;
 mod listeners;
@@ -22,3 +23,4 @@ mod run;
 mod thread;
 
 pub use build::{App, Start, StartError};
+pub use certificates::Certificates;

@@ -14,6 +14,7 @@ use prometheus::{Gauge, IntCounterVec, IntGauge, Opts};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use super::certificates::Certificates;
 use super::files::Watched;
 use super::listeners::Limits;
 use super::notify::Notifier;
@@ -24,7 +25,6 @@ use crate::proxy::namespace::Namespaces;
 use crate::proxy::watch::Hub;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
-use crate::tls::server::Server;
 use crate::upstream::Cluster;
 
 /// What takes over new settings.
@@ -35,8 +35,7 @@ pub(super) struct Parts {
     pub namespaces: Namespaces,
     pub watches: Hub,
     pub levels: Levels,
-    /// Of every listener that has one.
-    pub certificates: Vec<Server>,
+    pub certificates: Certificates,
 }
 
 pub(super) struct Reloader {
@@ -108,7 +107,8 @@ impl Reloader {
     async fn reload(&mut self) {
         let configuration = self.reload_configuration().await;
         // They may have been renewed whatever is wrong elsewhere; each stands for itself.
-        let certificates = self.reload_certificates().await;
+        let certificates = self.parts.certificates.clone();
+        let certificates = blocking(move || certificates.reload()).await;
         if let Err(ConfigErrors(errors)) = &configuration {
             for error in errors {
                 tracing::error!(error, "the configuration is not taken over: all stays as it was");
@@ -162,20 +162,6 @@ impl Reloader {
         self.text.send_replace(text(&document, &waiting));
         (self.document, self.config) = (document, config);
         Ok(())
-    }
-
-    /// Returns whether all of them could be read.
-    async fn reload_certificates(&self) -> bool {
-        let servers = self.parts.certificates.clone();
-        let read = move || {
-            let failed = servers.iter().filter_map(|server| server.reload().err());
-            failed.map(|error| error.to_string()).collect::<Vec<_>>()
-        };
-        let errors = blocking(read).await;
-        for error in &errors {
-            tracing::error!(error, "a certificate is not taken over: it stays as it was");
-        }
-        errors.is_empty()
     }
 }
 

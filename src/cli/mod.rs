@@ -1,10 +1,13 @@
 //! The command line.
 
+mod listen_tls;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::listen_tls::ListenTlsFlags;
 use crate::config::Overrides;
 
 /// The per-node etcd agent: applications talk to 127.0.0.1:2379 as if etcd ran there.
@@ -54,6 +57,8 @@ pub struct Run {
     /// Put before every key of clients, and taken off again.
     #[arg(long, env = "ETCDLET_NAMESPACE", value_name = "PREFIX")]
     namespace: Option<String>,
+    #[command(flatten)]
+    listen_tls: ListenTlsFlags,
     /// The etcd cluster, with or without scheme.
     #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
     endpoints: Option<Vec<String>>,
@@ -104,6 +109,7 @@ impl Run {
             cert_file,
             key_file,
             namespace,
+            listen_tls,
             endpoints,
             discovery_srv,
             discovery_srv_name,
@@ -123,6 +129,7 @@ impl Run {
             cert_file,
             key_file,
             namespace,
+            listen_tls: listen_tls.into(),
             endpoints,
             discovery_srv,
             discovery_srv_name,

@@ -113,3 +113,6 @@ pub(super) const LEASE_WAITING_PER_STREAM: usize = 1024;
 
 /// A few MiB.
 pub(super) const LEASE_WAITING_TOTAL: usize = 65_536;
+
+/// Years, as etcd has it. A certificate that clients do not check need not last longer.
+pub(super) const SELF_SIGNED_CERT_VALIDITY: u32 = 1;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Overrides;
 use super::section::{Node, Scalar};
+use super::{ListenTls, Overrides};
 
 /// To be put over the file.
 pub(super) fn document(overrides: &Overrides) -> Node {
@@ -12,6 +12,7 @@ pub(super) fn document(overrides: &Overrides) -> Node {
         listen_client_urls,
         cert_file,
         key_file,
+        listen_tls,
         namespace,
         grpc_keepalive_min_time,
         grpc_keepalive_interval,
@@ -27,7 +28,28 @@ pub(super) fn document(overrides: &Overrides) -> Node {
         log_level,
         log_format,
     } = overrides;
-    let tls = map([("cert-file", path(cert_file)), ("key-file", path(key_file))]);
+    let ListenTls {
+        trusted_ca_file,
+        client_cert_auth,
+        client_crl_file,
+        auto_tls,
+        self_signed_cert_validity,
+        cipher_suites,
+        min_version,
+        max_version,
+    } = listen_tls;
+    let tls = map([
+        ("cert-file", path(cert_file)),
+        ("key-file", path(key_file)),
+        ("trusted-ca-file", path(trusted_ca_file)),
+        ("client-cert-auth", client_cert_auth.as_deref().map(text)),
+        ("client-crl-file", path(client_crl_file)),
+        ("auto-tls", auto_tls.map(other)),
+        ("self-signed-cert-validity", self_signed_cert_validity.map(other)),
+        ("cipher-suites", cipher_suites.as_deref().map(texts)),
+        ("min-version", min_version.as_deref().map(text)),
+        ("max-version", max_version.as_deref().map(text)),
+    ]);
     let listener = |url: &String| {
         let tls = tls.clone().filter(|_| url.starts_with("https"));
         map([("url", Some(text(url))), ("tls", tls)])
@@ -47,17 +69,14 @@ pub(super) fn document(overrides: &Overrides) -> Node {
         (
             "upstream",
             map([
-                (
-                    "endpoints",
-                    endpoints.as_ref().map(|urls| Node::List(urls.iter().map(|url| text(url)).collect())),
-                ),
+                ("endpoints", endpoints.as_deref().map(texts)),
                 ("discovery-srv", discovery_srv.as_deref().map(text)),
                 ("discovery-srv-name", discovery_srv_name.as_deref().map(text)),
                 ("tls", map([("cacert", path(cacert)), ("cert", path(cert)), ("key", path(key))])),
             ]),
         ),
         ("admin", map([("url", admin_url.as_deref().map(text))])),
-        ("threads", threads.map(|threads| Node::Scalar(Scalar::Other(threads.to_string())))),
+        ("threads", threads.map(other)),
         (
             "log",
             map([("level", log_level.as_deref().map(text)), ("format", log_format.as_deref().map(text))]),
@@ -79,6 +98,15 @@ fn text(text: &str) -> Node {
 
 fn time(time: Duration) -> Node {
     text(&humantime::format_duration(time).to_string())
+}
+
+fn texts(texts: &[String]) -> Node {
+    Node::List(texts.iter().map(|item| text(item)).collect())
+}
+
+/// A number or a boolean.
+fn other(value: impl ToString) -> Node {
+    Node::Scalar(Scalar::Other(value.to_string()))
 }
 
 fn path(path: &Option<PathBuf>) -> Option<Node> {

@@ -22,7 +22,7 @@ pub(super) fn listeners(
     for mut section in root.sections("listen", errors).unwrap_or_default() {
         let url = url(&mut section, errors);
         let tls_path = section.path_of("tls");
-        let server = tls::server(section.section("tls", errors), errors);
+        let server = tls::server(section.section("tls", errors), url.as_ref(), errors);
         let coalesce = coalesce(&mut section, url.as_ref(), errors);
         let access = access(&mut section, url.as_ref(), errors);
         let connections = section.count("connections", super::resolve::MAX_CONNECTIONS, errors);
@@ -33,17 +33,20 @@ pub(super) fn listeners(
         listeners.extend(listener.map(|listener| Listener { terms, access, connections, ..listener }));
     }
     if overrides.listen_client_urls.is_none()
-        && (overrides.cert_file.is_some() || overrides.key_file.is_some())
+        && (overrides.cert_file.is_some()
+            || overrides.key_file.is_some()
+            || overrides.listen_tls != <_>::default())
     {
-        errors.push("--cert-file, --key-file: they go with --listen-client-urls".to_owned());
+        let flags = "--cert-file, --key-file and the other flags of TLS towards clients";
+        errors.push(format!("{flags}: they go with --listen-client-urls"));
     }
     if let Some(urls) = &overrides.listen_client_urls {
         const FLAG: &str = "--listen-client-urls";
-        let server = tls::server_of(overrides, errors);
+        let urls: Vec<ListenUrl> = urls.iter().filter_map(|url| address(FLAG, url, errors)).collect();
+        let server = tls::server_of(overrides, &urls, errors);
         listeners = urls
-            .iter()
+            .into_iter()
             .filter_map(|url| {
-                let url: ListenUrl = address(FLAG, url, errors)?;
                 let server = server.clone().filter(|_| url.tls());
                 let listener = listener(url, server, "--cert-file, --key-file", errors)?;
                 let terms = Terms { namespace: namespace.clone(), ..listener.terms };

@@ -36,6 +36,7 @@ use crate::telemetry::log;
 #[cfg(test)]
 pub(crate) use document::parse;
 pub use document::{Document, Shown, Source};
+pub use tls::ListenTls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -73,6 +74,7 @@ pub struct Overrides {
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
     pub namespace: Option<String>,
+    pub listen_tls: ListenTls,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,

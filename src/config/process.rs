@@ -5,7 +5,9 @@ use super::section::Section;
 use super::{Drain, Overrides, Reload, defaults, tls};
 use crate::admin;
 use crate::net::address::Address;
+use crate::net::listen_url::ListenUrl;
 use crate::telemetry::log;
+use crate::tls::server::{self, Clients};
 
 pub(super) fn drain(root: &mut Section, errors: &mut Vec<String>) -> Drain {
     let mut drain = root.section("drain", errors);
@@ -35,24 +37,30 @@ pub(super) fn admin(
     let (path, tls_path) = (section.path_of("url"), section.path_of("tls"));
     let url = section.text("url", errors);
     let allow_remote = section.flag("allow-remote", errors).unwrap_or(false);
-    let tls = tls::server(section.section("tls", errors), errors);
-    section.finish(errors);
     let url = overrides.admin_url.clone().or(url).unwrap_or_else(|| defaults::ADMIN.to_owned());
-    let url: Address = address(&path, &url, errors)?;
+    let url: Option<Address> = address(&path, &url, errors);
+    let own = url.clone().map(ListenUrl::Http);
+    let tls = tls::server(section.section("tls", errors), own.as_ref(), errors);
+    section.finish(errors);
+    let url = url?;
     match (url.tls, &tls) {
         (true, None) => errors.push(format!("{path}: {url} needs a certificate and its key ({tls_path})")),
         (false, Some(_)) => errors.push(format!("{path}: {url} is not https, and {tls_path} is there")),
         (true, Some(_)) | (false, None) => {
-            if !allow_remote && !is_loopback(&url) {
+            if !allow_remote && !is_loopback(&url) && !tls.as_ref().is_some_and(demands_certificates) {
                 errors.push(format!(
                     "{path}: {url} is not on loopback, and whoever reaches it can end the process; \
-                     admin.allow-remote: true permits it"
+                     admin.allow-remote: true permits it, and so does {tls_path}.trusted-ca-file"
                 ));
             }
             return Some(admin::Config { url, tls });
         }
     }
     None
+}
+
+fn demands_certificates(tls: &server::Config) -> bool {
+    matches!(tls.clients, Clients::Trusted { required: true, .. })
 }
 
 /// By its address alone: what a name means may change.
@@ -114,9 +122,13 @@ mod tests {
             assert!(errors.len() == 1 && errors[0].contains("admin.allow-remote: true"), "{errors:?}");
             assert!(read(&format!("{{url: '{url}', allow-remote: true}}")).is_ok(), "{url}");
         }
+        let tls =
+            |more: &str| format!("{{url: 'https://0.0.0.0:1', tls: {{cert-file: c, key-file: k{more}}}}}");
         // A certificate of its own keeps nobody out.
-        let tls = "{url: 'https://0.0.0.0:1', tls: {cert-file: c, key-file: k}}";
-        assert!(read(tls).unwrap_err()[0].contains("not on loopback"));
+        for more in ["", ", trusted-ca-file: ca, client-cert-auth: optional"] {
+            assert!(read(&tls(more)).unwrap_err()[0].contains("not on loopback"), "{more}");
+        }
+        assert!(read(&tls(", trusted-ca-file: ca")).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsStream, server};
 
 use super::capacity::{Capacity, Entrance, Slot};
 use super::conn::{self, Context, Counted};
@@ -18,6 +18,7 @@ use crate::net::stream::Stream;
 use crate::net::transport::{Parked, Transport};
 use crate::proxy::{Drain, Proxy};
 use crate::tls::server::Server;
+use crate::tls::{failure, leaf};
 use crate::types::client::{Client, Peer, Terms};
 
 /// Accepts and serves on one thread of the data path.
@@ -134,22 +135,30 @@ impl TlsListener {
                 () = drain.patience_ends() => return,
             };
             match handshake {
-                Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
-                    // An error means that the thread is draining: the connection closes.
-                    Ok(connection) => {
-                        let client = Arc::new(Client { peer, common_name: None, terms });
-                        drop(thread.send(Handover { connection, slot, client }).await);
+                Ok(Ok(session)) => {
+                    let common_name = peer_name(&session);
+                    let client = Arc::new(Client { peer, common_name, terms });
+                    match Parked::tls(TlsStream::Server(session)) {
+                        // An error means that the thread is draining: the connection closes.
+                        Ok(connection) => drop(thread.send(Handover { connection, slot, client }).await),
+                        Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
                     }
-                    Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
-                },
+                }
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "TLS handshake failed");
-                    metrics.on_refused("tls");
+                    let reason = failure::reason(&error);
+                    tracing::debug!(%peer, reason, %error, "TLS handshake failed");
+                    metrics.on_handshake_failed(reason);
                 }
                 Err(_elapsed) => metrics.on_refused("timeout"),
             }
         }
     }
+}
+
+/// The Common Name of the certificate that the client showed.
+fn peer_name(session: &server::TlsStream<Socket>) -> Option<String> {
+    let (_, session) = session.get_ref();
+    leaf::common_name(session.peer_certificates()?.first()?)
 }
 
 async fn accept_all(

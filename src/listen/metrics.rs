@@ -13,6 +13,7 @@ pub struct ListenMetrics {
     pub(super) traffic: Traffic,
     ended: IntCounterVec,
     refused: IntCounterVec,
+    handshake_failures: IntCounterVec,
     pub(super) tunnels: IntCounter,
     tunnel_failures: IntCounterVec,
 }
@@ -52,6 +53,10 @@ impl ListenMetrics {
                 ),
                 &["reason"],
             )),
+            handshake_failures: metrics.register(IntCounterVec::new(
+                Opts::new("etcdlet_tls_handshake_failures_total", "TLS handshakes of clients that failed."),
+                &["reason"],
+            )),
         }
     }
 
@@ -61,6 +66,11 @@ impl ListenMetrics {
 
     pub(super) fn on_ended(&self, reason: &str) {
         self.ended.with_label_values(&[reason]).inc();
+    }
+
+    pub(super) fn on_handshake_failed(&self, reason: &str) {
+        self.on_refused("tls");
+        self.handshake_failures.with_label_values(&[reason]).inc();
     }
 
     pub(super) fn on_refused(&self, reason: &str) {

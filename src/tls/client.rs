@@ -1,13 +1,16 @@
 //! What a connection to the cluster presents and trusts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Identity, TlsError, pem, provider};
+use super::files::Files;
+use super::{Identity, TlsError, leaf, pair, pem, provider};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -18,111 +21,127 @@ pub struct Config {
     pub server_name: Option<String>,
 }
 
-/// Ready for connections: one per HTTP version, because ALPN decides.
+/// What connections are made with; its files can be read again while it is in use. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
+    config: Arc<Config>,
+    current: Arc<ArcSwap<Made>>,
+    presents_common_name: bool,
+}
+
+/// Ready for connections: one per HTTP version, because ALPN decides.
+#[derive(Clone)]
+pub struct Ready {
     pub h2: Arc<ClientConfig>,
     pub h1: Arc<ClientConfig>,
-    pub server_name: Option<String>,
-    /// The Common Name of the client certificate. etcd takes it for the user of every call
-    /// that carries no token.
-    pub common_name: Option<String>,
+}
+
+/// What the files gave.
+struct Made {
+    files: Files,
+    /// The end of the certificate's time, in seconds since 1970.
+    expiry: Option<i64>,
+    /// etcd takes it for the user of every call that carries no token.
+    common_name: Option<String>,
+    ready: Ready,
 }
 
 impl Client {
+    /// Reads the files.
     pub fn try_new(config: &Config) -> Result<Self, TlsError> {
-        let roots = Arc::new(roots(config.cacert.as_deref())?);
+        let made = Made::try_new(config, Files::read(&config.files())?)?;
+        Ok(Self {
+            config: Arc::new(config.clone()),
+            presents_common_name: made.common_name.is_some(),
+            current: Arc::new(ArcSwap::from_pointee(made)),
+        })
+    }
+
+    /// For the next connection.
+    pub fn current(&self) -> Ready {
+        self.current.load().ready.clone()
+    }
+
+    /// Whether the certificate has a Common Name, or had one when connections were made that may
+    /// still be open. It never has one when this is false.
+    pub fn presents_common_name(&self) -> bool {
+        self.presents_common_name
+    }
+
+    pub fn server_name(&self) -> Option<&String> {
+        self.config.server_name.as_ref()
+    }
+
+    /// Reads the files again, and says whether there was anything new in them. What is wrong with
+    /// them leaves everything as it was. Connections that are open stay as they are.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let files = Files::read(&self.config.files())?;
+        if files == self.current.load().files {
+            return Ok(false);
+        }
+        let made = Made::try_new(&self.config, files)?;
+        // Watches are opened again with the metadata that they once had. Those that came before could
+        // become this user's.
+        if let (false, Some(name), Some(identity)) =
+            (self.presents_common_name, &made.common_name, &self.config.identity)
+        {
+            return Err(TlsError::NewCommonName { path: identity.cert.clone(), name: name.clone() });
+        }
+        self.current.store(Arc::new(made));
+        Ok(true)
+    }
+
+    /// The files that `reload` reads. The system's store is read with them, not by itself.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.config.files()
+    }
+
+    /// The file of the certificate and the end of its time in seconds since 1970.
+    pub fn expiry(&self) -> Option<(PathBuf, i64)> {
+        let identity = self.config.identity.as_ref()?;
+        Some((identity.cert.clone(), self.current.load().expiry?))
+    }
+}
+
+impl Config {
+    fn files(&self) -> Vec<PathBuf> {
+        let identity = self.identity.iter().flat_map(|Identity { cert, key }| [cert.clone(), key.clone()]);
+        self.cacert.iter().cloned().chain(identity).collect()
+    }
+}
+
+impl Made {
+    fn try_new(config: &Config, files: Files) -> Result<Self, TlsError> {
+        let provider = provider();
+        let roots = Arc::new(match &config.cacert {
+            Some(path) => pem::roots(&files, path)?,
+            None => system_roots()?,
+        });
+        let read = config.identity.as_ref().map(|identity| pair::read(&files, identity, &provider));
+        let (pair, expiry) = read.transpose()?.unzip();
+        let common_name = pair.as_ref().and_then(|pair| leaf::common_name(&pair.cert[0]));
+        let pair = pair.map(|pair| Arc::new(SingleCertAndKey::from(pair)) as Arc<dyn ResolvesClientCert>);
         let build = |protocol: &[u8]| -> Result<Arc<ClientConfig>, TlsError> {
-            let builder = ClientConfig::builder_with_provider(provider())
+            let builder = ClientConfig::builder_with_provider(provider.clone())
                 .with_protocol_versions(&[&TLS13, &TLS12])?
                 .with_root_certificates(roots.clone());
-            let mut client = match &config.identity {
+            let mut client = match &pair {
                 None => builder.with_no_client_auth(),
-                Some(Identity { cert, key }) => builder
-                    .with_client_auth_cert(pem::certificates(cert)?, pem::key(key)?)
-                    .map_err(|source| TlsError::Pair { cert: cert.clone(), key: key.clone(), source })?,
+                Some(pair) => builder.with_client_cert_resolver(pair.clone()),
             };
             client.alpn_protocols = vec![protocol.to_vec()];
             Ok(Arc::new(client))
         };
-        Ok(Self {
-            h2: build(b"h2")?,
-            h1: build(b"http/1.1")?,
-            server_name: config.server_name.clone(),
-            common_name: config.identity.as_ref().map(|id| common_name(&id.cert)).transpose()?.flatten(),
-        })
+        let ready = Ready { h2: build(b"h2")?, h1: build(b"http/1.1")? };
+        Ok(Self { files, expiry, common_name, ready })
     }
 }
 
-fn roots(cacert: Option<&Path>) -> Result<RootCertStore, TlsError> {
+fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    match cacert {
-        Some(path) => {
-            for certificate in pem::certificates(path)? {
-                roots.add(certificate).map_err(|error| TlsError::Certificate {
-                    path: path.to_owned(),
-                    detail: error.to_string(),
-                })?;
-            }
-        }
-        None => {
-            let (added, _ignored) =
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if added == 0 {
-                return Err(TlsError::NoSystemRoots);
-            }
-        }
+    let (added, _ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if added == 0 {
+        return Err(TlsError::NoSystemRoots);
     }
     Ok(roots)
-}
-
-fn common_name(path: &Path) -> Result<Option<String>, TlsError> {
-    let chain = pem::certificates(path)?;
-    let (_, leaf) = X509Certificate::from_der(&chain[0])
-        .map_err(|error| TlsError::Certificate { path: path.to_owned(), detail: error.to_string() })?;
-    let name = leaf.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-    Ok(name.filter(|name| !name.is_empty()).map(str::to_owned))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write_pair(dir: &Path, common_name: Option<&str>) -> Identity {
-        let mut params = rcgen::CertificateParams::new(vec!["node".to_owned()]).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        if let Some(name) = common_name {
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        }
-        let key = rcgen::KeyPair::generate().unwrap();
-        let identity = Identity { cert: dir.join("cert.pem"), key: dir.join("key.pem") };
-        std::fs::write(&identity.cert, params.self_signed(&key).unwrap().pem()).unwrap();
-        std::fs::write(&identity.key, key.serialize_pem()).unwrap();
-        identity
-    }
-
-    #[test]
-    fn the_common_name_of_the_client_certificate_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [Some("root"), None] {
-            let identity = write_pair(dir.path(), name);
-            let config =
-                Config { cacert: Some(identity.cert.clone()), identity: Some(identity), server_name: None };
-            assert_eq!(Client::try_new(&config).unwrap().common_name.as_deref(), name);
-        }
-    }
-
-    #[test]
-    fn an_error_names_the_file() {
-        let missing = Config { cacert: Some("/nowhere/ca.pem".into()), ..Config::default() };
-        let error = Client::try_new(&missing).err().unwrap().to_string();
-        assert!(error.starts_with("/nowhere/ca.pem: "), "{error}");
-
-        let dir = tempfile::tempdir().unwrap();
-        let empty = dir.path().join("empty.pem");
-        std::fs::write(&empty, "").unwrap();
-        let config = Config { cacert: Some(empty.clone()), ..Config::default() };
-        let error = Client::try_new(&config).err().unwrap().to_string();
-        assert_eq!(error, format!("{}: no certificate in it", empty.display()));
-    }
 }

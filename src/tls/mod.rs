@@ -1,12 +1,27 @@
-//! TLS by rustls with aws-lc-rs: what listeners present, and what connections to the cluster
-//! present and trust.
+//! TLS by rustls with aws-lc-rs: what listeners present and whom they ask for, and what connections
+//! to the cluster present and trust.
 //!
-//! Invariants: the crypto provider is always passed, never looked up; a file is read once, at
-//! start, and every error names it.
+//! ```text
+//!   files ──(Files::read, all at once)──> Made ──(ArcSwap)──> Server::current, Client::current
+//!     └── reload: the same way again
+//! ```
+//!
+//! Invariants: the crypto provider is always passed, never looked up; the files of one side are
+//! taken together or not at all, and what is wrong with them leaves the old ones in use; every error
+//! names its file; a connection keeps what it was made with.
 
 pub mod client;
+pub mod failure;
+mod files;
+pub mod leaf;
+mod pair;
 mod pem;
+pub mod policy;
+mod self_signed;
 pub mod server;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,18 +30,30 @@ use rustls::crypto::CryptoProvider;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("{path}: no certificate in it")]
-    NoCertificate { path: PathBuf },
-    #[error("{path}: {source}")]
-    Pem { path: PathBuf, source: rustls_pki_types::pem::Error },
     #[error("{path}: {detail}")]
     Certificate { path: PathBuf, detail: String },
-    #[error("{cert} and {key}: {source}")]
-    Pair { cert: PathBuf, key: PathBuf, source: rustls::Error },
+    #[error(
+        "{path}: it has the Common Name {name:?}, and the certificate before it had none: this takes a restart"
+    )]
+    NewCommonName { path: PathBuf, name: String },
+    #[error("{path}: no certificate in it")]
+    NoCertificate { path: PathBuf },
+    #[error("{path}: no revocation list in it")]
+    NoRevocationList { path: PathBuf },
     #[error("the system's certificate store has no usable certificate; give a CA file")]
     NoSystemRoots,
+    #[error("{cert} and {key}: {source}")]
+    Pair { cert: PathBuf, key: PathBuf, source: rustls::Error },
+    #[error("{path}: {source}")]
+    Pem { path: PathBuf, source: rustls_pki_types::pem::Error },
+    #[error("{path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: not a certificate revocation list: {detail}")]
+    RevocationList { path: PathBuf, detail: String },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
+    #[error("no self-signed certificate can be made: {0}")]
+    SelfSigned(String),
 }
 
 /// A certificate chain and its key, PEM files.

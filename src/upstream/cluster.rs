@@ -96,6 +96,11 @@ impl Cluster {
         )
     }
 
+    /// What connections are made with, to be read again when its files have changed.
+    pub fn tls(&self) -> Option<Client> {
+        self.dialer.tls.clone()
+    }
+
     /// For those who show it.
     pub fn views(&self) -> Publisher {
         self.publisher.clone()

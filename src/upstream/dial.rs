@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -71,11 +70,11 @@ impl Dialer {
         }
         let untold = || io::Error::other("TLS is needed, and upstream.tls says nothing of it");
         let client = self.tls.as_ref().ok_or_else(untold)?;
-        let config: Arc<ClientConfig> = match protocol {
-            Protocol::H1 => client.h1.clone(),
-            Protocol::H2 => client.h2.clone(),
+        let config = match protocol {
+            Protocol::H1 => client.current().h1,
+            Protocol::H2 => client.current().h2,
         };
-        let name = client.server_name.as_ref().or(server_name.as_ref()).unwrap_or(&address.host).clone();
+        let name = client.server_name().or(server_name.as_ref()).unwrap_or(&address.host).clone();
         let name = ServerName::try_from(name).map_err(io::Error::other)?;
         let session = TlsConnector::from(config).connect(name, Socket::direct(stream)).await?;
         Parked::tls(TlsStream::Client(session))

@@ -12,6 +12,7 @@ use super::health::{Publisher, Signals};
 use super::lane::LaneKind;
 use super::metrics::Families;
 use super::view::{Member, Verdict, View};
+use crate::tls::client::Client;
 
 /// Sends calls to the cluster, from one thread of the data path.
 pub struct Upstream {
@@ -52,7 +53,7 @@ impl Upstream {
 
     /// Whether etcd could take our certificate's Common Name for the user of a call.
     pub fn presents_common_name(&self) -> bool {
-        self.dialer.tls.as_ref().is_some_and(|client| client.common_name.is_some())
+        self.dialer.tls.as_ref().is_some_and(Client::presents_common_name)
     }
 
     /// Connects to every endpoint before the first call needs it, and then follows the views until

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationList, CertificateRevocationListParams,
+    CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::etcd;
 
@@ -28,6 +32,20 @@ pub(crate) struct Certs {
 pub(crate) struct Pair {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+}
+
+impl Pair {
+    /// Puts another one in its place, as tools that renew do: each file by a rename.
+    pub(crate) fn replace_by(&self, other: &Self) {
+        for (old, new) in [(&self.cert, &other.cert), (&self.key, &other.key)] {
+            fs::rename(new, old).expect("a file can be renamed");
+        }
+    }
+
+    /// The certificate.
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(&self.cert).expect("a certificate of ours")
+    }
 }
 
 impl Certs {
@@ -80,14 +98,47 @@ impl Certs {
         }
     }
 
+    /// Of what it has signed, these count no longer.
+    pub(crate) fn revocation_list(&self, revoked: &[&Pair]) -> CertificateRevocationList {
+        let revoked = revoked.iter().map(|pair| {
+            let der = pair.der();
+            let (_, certificate) = X509Certificate::from_der(&der).expect("a certificate of ours");
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(certificate.raw_serial()),
+                revocation_time: date_time_ymd(2026, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2026, 1, 2),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.authority).expect("the parameters are valid")
+    }
+
     /// What a client trusts, shows and offers.
     pub(crate) fn client_config(&self, show: Option<&Pair>, protocols: &[&str]) -> Arc<ClientConfig> {
+        self.client_config_of(default_provider(), rustls::DEFAULT_VERSIONS, show, protocols)
+    }
+
+    /// The same, of these suites and versions.
+    pub(crate) fn client_config_of(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+        show: Option<&Pair>,
+        protocols: &[&str],
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der().clone()).expect("the CA is a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the default versions")
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
+            .expect("the provider has suites for them")
             .with_root_certificates(roots);
         let mut config = match show {
             None => builder.with_no_client_auth(),

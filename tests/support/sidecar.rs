@@ -57,6 +57,18 @@ admin: {{url: 'http://{{admin}}'}}
         })
     }
 
+    /// The same with a listener of TLS.
+    pub(crate) fn https_with_args(arguments: &[&str]) -> Self {
+        Self::launch(|listen, admin, _| {
+            let mut command = Self::command();
+            command
+                .args(["run", "--listen-client-urls", &format!("https://{listen}")])
+                .args(["--admin-url", &format!("http://{admin}")])
+                .args(arguments);
+            command
+        })
+    }
+
     /// `run` with a configuration file, in which `{listen}` and `{admin}` stand for the fixture's two addresses
     /// (host and port, without a scheme).
     pub(crate) fn with_config(yaml: &str) -> Self {

@@ -66,6 +66,71 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "Its key.",
     },
     Key {
+        path: "listen[].tls.trusted-ca-file",
+        flag: Some("--trusted-ca-file"),
+        default: "",
+        reloads: true,
+        meaning: "CA bundle. Clients must show a certificate that it signed, as with etcd; what that \
+            grants, see [below](#certificates-of-clients).",
+    },
+    Key {
+        path: "listen[].tls.client-cert-auth",
+        flag: Some("--client-cert-auth"),
+        default: "`true` where there is a `trusted-ca-file`",
+        reloads: false,
+        meaning: "`optional`: a client may come without a certificate; one that it shows must be good. \
+            `false` with a `trusted-ca-file` is an error: etcd would demand certificates.",
+    },
+    Key {
+        path: "listen[].tls.client-crl-file",
+        flag: Some("--client-crl-file"),
+        default: "",
+        reloads: true,
+        meaning: "Revocation lists of that CA or of those below it, PEM (several) or DER (one). Every \
+            certificate of a client's chain is looked up in the list of its issuer. Where there is no list \
+            for it, it counts; a list whose time is up still holds.",
+    },
+    Key {
+        path: "listen[].tls.min-version",
+        flag: Some("--tls-min-version"),
+        default: "TLS1.2",
+        reloads: false,
+        meaning: "`TLS1.2` or `TLS1.3`.",
+    },
+    Key {
+        path: "listen[].tls.max-version",
+        flag: Some("--tls-max-version"),
+        default: "TLS1.3",
+        reloads: false,
+        meaning: "The same.",
+    },
+    Key {
+        path: "listen[].tls.cipher-suites",
+        flag: Some("--cipher-suites"),
+        default: "all",
+        reloads: false,
+        meaning: "Names as etcd has them, such as `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` (an error lists \
+            them). At least one must be of TLS 1.2, unless only TLS 1.3 is allowed. TLS 1.3 keeps its three \
+            suites, unless some of them are named too. Their order means nothing.",
+    },
+    Key {
+        path: "listen[].tls.auto-tls",
+        flag: Some("--auto-tls"),
+        default: "false",
+        reloads: false,
+        meaning: "`true`: instead of files, a certificate that is made at start, kept in memory and made \
+            again before its time is up. It names the host of the URL. Clients cannot check it (`etcdctl \
+            --insecure-transport=false --insecure-skip-tls-verify`), and it is another one after each \
+            start: for clients that check, give files.",
+    },
+    Key {
+        path: "listen[].tls.self-signed-cert-validity",
+        flag: Some("--self-signed-cert-validity"),
+        default: "1",
+        reloads: false,
+        meaning: "Years that it is valid.",
+    },
+    Key {
         path: "listen[].coalesce",
         flag: None,
         default: "`true`",

@@ -48,7 +48,8 @@ pub(super) const KEYS: &[Key] = &[
         default: "`http://127.0.0.1:9379`",
         reloads: false,
         meaning: "The admin port, `http` or `https`: see [below](#the-admin-port). An address that is not \
-            on loopback is an error, unless `allow-remote` says otherwise.",
+            on loopback is an error, unless certificates of clients are demanded (`tls.trusted-ca-file`) or \
+            `allow-remote` says otherwise.",
     },
     Key {
         path: "admin.allow-remote",
@@ -66,6 +67,62 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "Certificate chain of an `https` admin port, PEM.",
     },
     Key { path: "admin.tls.key-file", flag: None, default: "", reloads: true, meaning: "Its key." },
+    Key {
+        path: "admin.tls.trusted-ca-file",
+        flag: None,
+        default: "",
+        reloads: true,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.client-cert-auth",
+        flag: None,
+        default: "`true` where there is a `trusted-ca-file`",
+        reloads: false,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.client-crl-file",
+        flag: None,
+        default: "",
+        reloads: true,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.min-version",
+        flag: None,
+        default: "TLS1.2",
+        reloads: false,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.max-version",
+        flag: None,
+        default: "TLS1.3",
+        reloads: false,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.cipher-suites",
+        flag: None,
+        default: "all",
+        reloads: false,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.auto-tls",
+        flag: None,
+        default: "false",
+        reloads: false,
+        meaning: "As of a listener.",
+    },
+    Key {
+        path: "admin.tls.self-signed-cert-validity",
+        flag: None,
+        default: "1",
+        reloads: false,
+        meaning: "As of a listener.",
+    },
     Key {
         path: "log.level",
         flag: Some("--log-level"),

@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
 
 use super::{configured, until};
 use crate::http1::client::Connection;
-use crate::observability::refusal;
+use crate::observability::{Child, refusal};
 use crate::support::certs::{Certs, Pair};
 use crate::support::etcd::Etcd;
 use crate::support::ports::free_port;
@@ -149,36 +153,61 @@ fn an_address_that_others_reach_is_refused_unless_told_otherwise() {
 
 #[tokio::test]
 async fn the_admin_port_speaks_tls() {
-    let (certs, port) = (Certs::new(), free_port());
+    let certs = Certs::new();
+    let port = free_port();
+    let _process = behind_tls(&certs, &format!("https://127.0.0.1:{port}"), "");
+    // curl and browsers offer HTTP/2 first.
+    let offers = certs.client_config(None, &["h2", "http/1.1"]);
+    let mut connection = connected(port, &offers).await;
+    let answer = connection.get("/livez").await;
+    assert_eq!((answer.status, answer.text()), (200, "ok\n".to_owned()));
+}
+
+#[tokio::test]
+async fn others_may_reach_an_admin_port_that_demands_certificates() {
+    let certs = Certs::new();
+    let port = free_port();
+    let trusted = format!(", trusted-ca-file: '{}'", certs.ca().display());
+    let _process = behind_tls(&certs, &format!("https://0.0.0.0:{port}"), &trusted);
+    let known = certs.client_config(Some(&certs.client(None)), &["http/1.1"]);
+    let mut connection = connected(port, &known).await;
+    assert_eq!(connection.get("/livez").await.status, 200);
+    // With TLS 1.3 a client hears only when it reads that its certificate is missed.
+    let url = format!("https://127.0.0.1:{port}");
+    if let Ok(mut nobody) = Connection::open_tls(&url, certs.client_config(None, &["http/1.1"])).await {
+        assert!(nobody.is_closed_within(Duration::from_secs(5)).await);
+    }
+}
+
+/// A process whose admin port is `url`, with more in its section `tls`.
+fn behind_tls(certs: &Certs, url: &str, more: &str) -> (Child, tempfile::TempDir) {
     let Pair { cert, key } = certs.server();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("etcdlet.yaml");
     let text = format!(
         "listen: [{{url: 'http://127.0.0.1:{}'}}]\nupstream: {{endpoints: ['http://127.0.0.1:1']}}\n\
-         admin: {{url: 'https://127.0.0.1:{port}', tls: {{cert-file: '{}', key-file: '{}'}}}}\n",
+         admin: {{url: '{url}', tls: {{cert-file: '{}', key-file: '{}'{more}}}}}\n",
         free_port(),
         cert.display(),
         key.display()
     );
     std::fs::write(&file, text).unwrap();
     let mut command = Sidecar::command();
-    let child = crate::observability::Child::spawn(
-        command.args(["run", "--config"]).arg(&file).stderr(std::process::Stdio::null()),
-    );
-    // curl and browsers offer HTTP/2 first.
-    let offers = certs.client_config(None, &["h2", "http/1.1"]);
-    let url = format!("https://127.0.0.1:{port}");
+    command.args(["run", "--config"]).arg(&file).stderr(Stdio::null());
+    (Child::spawn(&mut command), directory)
+}
+
+async fn connected(port: u16, config: &Arc<ClientConfig>) -> Connection {
     let begun = Instant::now();
-    let mut connection = loop {
-        if let Ok(connection) = Connection::open_tls(&url, offers.clone()).await {
-            break connection;
+    loop {
+        if let Ok(connection) =
+            Connection::open_tls(&format!("https://127.0.0.1:{port}"), config.clone()).await
+        {
+            return connection;
         }
         assert!(begun.elapsed() < Duration::from_secs(10), "no TLS on the admin port");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    let answer = connection.get("/livez").await;
-    assert_eq!((answer.status, answer.text()), (200, "ok\n".to_owned()));
-    drop(child);
+    }
 }
 
 #[test]

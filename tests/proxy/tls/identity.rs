@@ -205,7 +205,7 @@ impl Nobody {
     }
 }
 
-async fn enable_auth(channel: &Channel) {
+pub(super) async fn enable_auth(channel: &Channel) {
     let key = |text: &'static str| text.as_bytes().into();
     let permission = Permission {
         perm_type: permission::Type::Readwrite.into(),
@@ -231,12 +231,16 @@ async fn enable_auth(channel: &Channel) {
     }
 }
 
-async fn put(channel: &Channel, metadata: HeaderMap, key: &'static str) -> Result<pb::PutResponse, Status> {
+pub(super) async fn put(
+    channel: &Channel,
+    metadata: HeaderMap,
+    key: &'static str,
+) -> Result<pb::PutResponse, Status> {
     let request = pb::PutRequest { key: key.into(), ..Default::default() };
     channel.call_with("/etcdserverpb.KV/Put", metadata, &request).await
 }
 
-fn watch_all() -> pb::WatchRequest {
+pub(super) fn watch_all() -> pb::WatchRequest {
     let all = pb::WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() };
     pb::WatchRequest { request_union: Some(pb::watch_request::RequestUnion::CreateRequest(all)) }
 }
