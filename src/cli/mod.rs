@@ -50,6 +50,9 @@ pub struct Run {
     /// The etcd cluster, with or without scheme.
     #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
     endpoints: Option<Vec<String>>,
+    /// Where the cluster serves HTTP, if its client URLs serve gRPC only (--listen-client-http-urls).
+    #[arg(long, env = "ETCDLET_HTTP_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
+    http_endpoints: Option<Vec<String>>,
     /// Domain whose SRV records (_etcd-client._tcp, _etcd-client-ssl._tcp) name the cluster.
     #[arg(long, env = "ETCDLET_DISCOVERY_SRV", value_name = "DOMAIN")]
     discovery_srv: Option<String>,
@@ -88,6 +91,7 @@ impl Run {
             cert_file,
             key_file,
             endpoints,
+            http_endpoints,
             discovery_srv,
             discovery_srv_name,
             cacert,
@@ -103,6 +107,7 @@ impl Run {
             cert_file,
             key_file,
             endpoints,
+            http_endpoints,
             discovery_srv,
             discovery_srv_name,
             cacert,

@@ -55,6 +55,7 @@ pub struct Overrides {
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
     pub endpoints: Option<Vec<String>>,
+    pub http_endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,
     pub cacert: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -112,8 +112,13 @@ async fn serve_all(streams: &mut FuturesUnordered<impl Future<Output = ()>>) -> 
 }
 
 async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Client>) {
+    let tunnel = Mutex::new(None);
     let service = service_fn(|request| async {
-        Ok::<_, Infallible>(api::http::serve(request, &context.proxy, client.clone()).await)
+        let (response, becomes) = api::http::serve(request, &context.proxy, client.clone()).await;
+        if becomes.is_some() {
+            *tunnel.lock().expect("nobody panics while holding it") = becomes;
+        }
+        Ok::<_, Infallible>(response)
     });
     let mut connection = pin!(
         hyper::server::conn::http1::Builder::new()
@@ -122,6 +127,7 @@ async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Clien
             .preserve_header_case(true)
             .auto_date_header(false)
             .serve_connection(TokioIo::new(transport), service)
+            .with_upgrades()
     );
     let outcome = tokio::select! {
         biased;
@@ -133,6 +139,11 @@ async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Clien
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "HTTP/1.1 connection ended");
+    }
+    // Still one of the connections that are counted and waited for.
+    let tunnel = tunnel.lock().expect("nobody panics while holding it").take();
+    if let Some(tunnel) = tunnel {
+        tunnel.await;
     }
 }
 

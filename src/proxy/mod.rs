@@ -22,12 +22,14 @@ pub mod config;
 mod copy;
 pub mod drain;
 mod frames;
+mod gateway;
 mod hold;
 mod home;
 mod identity;
 pub mod lease;
 mod member_list;
 pub mod metrics;
+mod own;
 mod peek;
 mod persist;
 mod read_ahead;
@@ -36,6 +38,7 @@ mod retry;
 mod route;
 mod settle;
 pub mod share;
+mod tunnel;
 pub mod watch;
 mod watermark;
 
@@ -52,6 +55,7 @@ pub use drain::Drain;
 pub use hold::Holds;
 pub use watermark::Watermark;
 
+use crate::telemetry::metrics::Metrics;
 use crate::types::call::{Broken, Call, Reply};
 use crate::types::ids::ClusterId;
 use crate::types::status::{Code, Status};
@@ -71,6 +75,7 @@ pub struct Proxy {
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
+    registry: Metrics,
 }
 
 /// What the threads have in common.
@@ -82,12 +87,14 @@ pub struct Shared {
     pub metrics: metrics::ProxyMetrics,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
+    /// To be shown.
+    pub registry: Metrics,
     pub watermark: Watermark,
 }
 
 impl Proxy {
     pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { drain, holds, leases, metrics, reads, watches, watermark } = shared;
+        let Shared { drain, holds, leases, metrics, reads, registry, watches, watermark } = shared;
         Arc::new(Self {
             config: config.clone(),
             admission: admit::Admission::new(),
@@ -105,13 +112,15 @@ impl Proxy {
             retries: retry::Budget::new(&config.retry, Instant::now()),
             drain,
             metrics,
+            registry,
         })
     }
 
     pub async fn call(self: &Arc<Self>, mut call: Call) -> Reply {
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
-        let settlement = settle::Settlement::of(&call, account, &self.watermark);
+        let form = settle::Form::of(&mut call, || gateway::dialect(&self.upstream.view()));
+        let settlement = settle::Settlement::of(&call, form, account, &self.watermark);
         // First, because a call that loops must not cost anything.
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
@@ -120,6 +129,9 @@ impl Proxy {
             && let Err(status) = identity::disown(&mut call.head.headers)
         {
             return settlement.refuse(&status);
+        }
+        if call.rpc.is_own() {
+            return settlement.answer(own::answer(&call, &self.registry, &self.upstream.view()));
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
@@ -207,7 +219,7 @@ impl Proxy {
         {
             *data = localized;
         }
-        let header = answer.body.data.as_deref().and_then(peek::header);
+        let header = retry::header(&plan, &answer);
         let From { term, .. } = answer.from;
         let is_news = |header: peek::Header| {
             let election = term.0 > 0 && header.raft_term > term.0;

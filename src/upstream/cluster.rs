@@ -34,9 +34,16 @@ impl Cluster {
         metrics: &Metrics,
         control: &tokio::runtime::Handle,
     ) -> Result<Self, ClusterError> {
-        let needs_tls = config.discovery.needs_tls() || config.tls != Default::default();
+        let needs_tls = config.discovery.needs_tls()
+            || config.http_endpoints.iter().any(|address| address.tls)
+            || config.tls != Default::default();
         let tls = needs_tls.then(|| Client::try_new(&config.tls)).transpose()?;
-        let dialer = Dialer { control: control.clone(), tls, timeout: config.connect_timeout };
+        let dialer = Dialer {
+            control: control.clone(),
+            tls,
+            timeout: config.connect_timeout,
+            http_endpoints: config.http_endpoints.clone().into(),
+        };
         let signals = Signals::default();
         let (discovery, seeds) = discovery::Driver::try_new(&config.discovery, metrics)?;
         let (health, publisher) = health::Driver::new(
