@@ -27,6 +27,7 @@ mod hold;
 mod home;
 mod identity;
 pub mod lease;
+mod lines;
 mod member_list;
 pub mod metrics;
 mod own;

@@ -12,6 +12,7 @@ use hyper::body::{Body as HttpBody, Frame};
 use hyper::upgrade::OnUpgrade;
 
 use super::drain::{self, Drain};
+use super::lines::Lines;
 use super::metrics::Account;
 use super::peek::{Headers, json};
 use super::watermark::Watermark;
@@ -19,7 +20,7 @@ use super::{Answered, tunnel};
 use crate::types::call::{Body, Broken, Call, Dialect, Reply};
 use crate::types::gateway::is_gateway_path;
 use crate::types::ids::ClusterId;
-use crate::types::method::{Effect, Rpc};
+use crate::types::method::{Effect, Rpc, Shape};
 use crate::types::status::{
     Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
 };
@@ -181,8 +182,10 @@ impl Settlement {
             return Reply { head, body: Body::Empty };
         }
         let watermark = self.rpc.is_gateway().then_some((self.watermark, from));
+        let in_lines = self.rpc.is_gateway() && self.rpc.endless && self.rpc.shape != Shape::Unary;
         let body = Plain { body, ending, watermark, _account: self.account };
-        Reply { head, body: Body::stream(body) }
+        let body = if in_lines { Body::stream(Lines::of(body)) } else { Body::stream(body) };
+        Reply { head, body }
     }
 
     /// The same for an answer that was put together here, out of what the watermark knows.

@@ -1,5 +1,6 @@
 //! HTTP/1.1: the JSON gateway, health, version and metrics of etcd.
 
+mod apisix;
 mod classes;
 pub(crate) mod client;
 mod endpoints;
@@ -7,6 +8,7 @@ mod failure;
 mod gateway;
 mod kill;
 mod own;
+mod patroni;
 mod server;
 mod websocket;
 mod wire;

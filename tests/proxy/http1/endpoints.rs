@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::client::Connection;
 use crate::observability::{becomes, metric};
 use crate::support::certs::Certs;
-use crate::support::etcd::{Etcd, Options};
+use crate::support::etcd::{Etcd, Options, Tls};
 use crate::support::ports::free_port;
 use crate::support::sidecar::Sidecar;
 
@@ -49,7 +49,8 @@ async fn without_them_the_answer_names_the_key() {
 #[tokio::test]
 async fn over_tls_it_is_recognised_as_well() {
     let certs = Certs::new();
-    let (etcd, http) = start(Options::default().tls(certs.of_etcd()));
+    let (etcd, http) =
+        start(Options::default().tls(Tls { client_cert_auth: false, client: None, ..certs.of_etcd() }));
     let ca = certs.ca();
     let ca = ca.to_str().expect("paths are text");
     let arguments = ["--endpoints", &etcd.endpoint(), "--cacert", ca];
