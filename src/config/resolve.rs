@@ -239,6 +239,7 @@ upstream:
   discovery-srv: test
   discovery-srv-name: blue
   nameservers: [127.0.0.1, '[::1]:5353']
+  http-endpoints: [10.0.0.1:2383]
   sync-members: false
   sync-interval: 9s
   cluster-id: cdf818194e3a8c32
@@ -277,6 +278,7 @@ log: {level: warn, format: text}
         let discovery = &config.upstream.discovery;
         assert_eq!(discovery.dns.as_ref().unwrap().to_string(), "https://etcd.test:2379");
         assert_eq!(discovery.srv.as_ref().unwrap().name, "blue");
+        assert_eq!(config.upstream.http_endpoints, ["http://10.0.0.1:2383".parse().unwrap()]);
         assert_eq!(discovery.nameservers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
         let health = &config.upstream.health;
         assert!(!health.sync_members && !config.proxy.leader_aware);

@@ -202,7 +202,7 @@ impl Proxy {
         plan: route::Plan,
         started: Instant,
     ) -> Result<Answered, Unanswered> {
-        let is_member_list = call.rpc.path == "/etcdserverpb.Cluster/MemberList";
+        let url = self.config.member_list_url.as_ref().filter(|_| member_list::is_asked_by(call.rpc));
         let copy = copy::Copy::of(&mut call);
         let mark = self.watermark.revision();
         let mut answer = match self.upstream.try_send(call, &plan.route, Places::default()) {
@@ -214,11 +214,8 @@ impl Proxy {
             },
             Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
         };
-        if let Some(url) = self.config.member_list_url.as_ref().filter(|_| is_member_list)
-            && let Some(data) = &mut answer.body.data
-            && let Some(localized) = member_list::localize(data, url)
-        {
-            *data = localized;
+        if let Some(url) = url {
+            member_list::localize(&mut answer, url, plan.gateway);
         }
         let header = retry::header(&plan, &answer);
         let From { term, .. } = answer.from;

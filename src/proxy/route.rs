@@ -9,7 +9,7 @@ use super::peek::{self, Kind};
 use super::read_ahead::{Budget, Hold};
 use crate::types::call::{Body, Broken, Call};
 use crate::types::ids::EndpointId;
-use crate::types::method::{Effect, Shape, Target};
+use crate::types::method::{Effect, Rpc, Shape, Target};
 use crate::upstream::view::View;
 use crate::upstream::vitals::Path;
 use crate::upstream::{Aim, Gather, LaneKind, Route};
@@ -100,21 +100,7 @@ fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>
     } else {
         LaneKind::Unary
     };
-    let aim = match (named, rpc.target, kind) {
-        // Its revision comes last: whether it is fresh can't be told from its beginning.
-        (None, Target::Peek, Some(Kind::SerializableRead))
-            if config.leader_aware && rpc.shape == Shape::ServerStream =>
-        {
-            Aim::Linearizable
-        }
-        (Some(member), ..) => Aim::Named(member),
-        (None, Target::Follower, _) => Aim::Follower,
-        (None, Target::Member, _) => Aim::Sticky,
-        (None, ..) if !config.leader_aware => Aim::Any,
-        (None, Target::Any, _) | (None, Target::Peek, Some(Kind::SerializableRead)) => Aim::Local,
-        (None, Target::Peek, Some(Kind::LinearizableRead)) => Aim::Linearizable,
-        (None, Target::Leader | Target::Peek, _) => Aim::Leader,
-    };
+    let aim = aim(rpc, config, kind, named);
     let path = match aim {
         // Some of these take long, and are meant to.
         Aim::Follower | Aim::Named(_) | Aim::Sticky => None,
@@ -144,6 +130,24 @@ fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>
         _ => asked.is_some_and(|asked| asked.proves),
     };
     Plan { route, effect, kind, proves, named: named.is_some(), has_leader, gateway }
+}
+
+fn aim(rpc: &Rpc, config: &Config, kind: Option<Kind>, named: Option<EndpointId>) -> Aim {
+    match (named, rpc.target, kind) {
+        // Its revision comes last: whether it is fresh can't be told from its beginning.
+        (None, Target::Peek, Some(Kind::SerializableRead))
+            if config.leader_aware && rpc.shape == Shape::ServerStream =>
+        {
+            Aim::Linearizable
+        }
+        (Some(member), ..) => Aim::Named(member),
+        (None, Target::Follower, _) => Aim::Follower,
+        (None, Target::Member, _) => Aim::Sticky,
+        (None, ..) if !config.leader_aware => Aim::Any,
+        (None, Target::Any, _) | (None, Target::Peek, Some(Kind::SerializableRead)) => Aim::Local,
+        (None, Target::Peek, Some(Kind::LinearizableRead)) => Aim::Linearizable,
+        (None, Target::Leader | Target::Peek, _) => Aim::Leader,
+    }
 }
 
 /// What the request asks for, where its method alone does not say.

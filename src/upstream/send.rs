@@ -282,8 +282,8 @@ fn standings(view: &View) -> String {
     view.members.iter().map(standing).collect::<Vec<_>>().join("; ")
 }
 
-/// HTTP may be served elsewhere than gRPC. A member without TLS takes everything in HTTP/2 for gRPC. Clients of a TLS listener use HTTP/2
-/// for the rest too, so that this goes to such a member in HTTP/1.1.
+/// HTTP may be served elsewhere than gRPC. And a member without TLS takes everything in HTTP/2 for gRPC:
+/// clients of a TLS listener use HTTP/2 for the rest too, so that this goes to such a member in HTTP/1.1.
 fn leaves_as_h1(call: &Call, routes: &Routes, elsewhere: bool) -> bool {
     let by_tls = || call.head.uri.scheme() == Some(&Scheme::HTTPS);
     let to_plain = || routes.view.members.iter().any(|member| !member.endpoint.address.tls);

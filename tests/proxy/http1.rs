@@ -9,6 +9,7 @@ mod gateway;
 mod kill;
 mod own;
 mod patroni;
+mod python;
 mod server;
 mod websocket;
 mod wire;

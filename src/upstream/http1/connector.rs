@@ -53,6 +53,7 @@ impl Connector {
                             transport,
                             heard: Arc::clone(&heard),
                             speech: Some(self.speech),
+                            tls: self.addresses[at].address.tls,
                         }),
                         heard,
                     });
@@ -120,6 +121,7 @@ struct Listening {
     heard: Arc<Heard>,
     /// Until then.
     speech: Option<Arc<Speech>>,
+    tls: bool,
 }
 
 impl AsyncRead for Listening {
@@ -134,7 +136,10 @@ impl AsyncRead for Listening {
             // A reset is as mute as an end.
             let voice = Voice::of(&buffer.filled()[before..]);
             self.heard.set(voice);
-            speech.on_voice(voice, Instant::now());
+            // Without TLS, who speaks gRPC only says so.
+            if self.tls || voice != Voice::Mute {
+                speech.on_voice(voice, Instant::now());
+            }
         }
         Poll::Ready(read)
     }

@@ -2,7 +2,8 @@
 //!
 //! With `--listen-client-http-urls`, etcd serves gRPC alone on its client URLs: whoever connects gets
 //! the SETTINGS of HTTP/2 at once, and then a closed connection; over TLS a closed connection only,
-//! which a member that has just died gives too.
+//! which a member that is about to end gives too. So that counts only where HTTP was not heard of late,
+//! not when it happens once, and not for long.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -16,26 +17,28 @@ pub(in crate::upstream) struct Speech(Mutex<State>);
 struct State {
     /// Connections in turn that were closed without a byte.
     mute: u32,
-    grpc_only_since: Option<Instant>,
+    heard_at: Option<Instant>,
+    grpc_only_until: Option<Instant>,
 }
 
 impl Speech {
     /// Whether a request in HTTP would be in vain.
     pub fn is_grpc_only(&self, now: Instant) -> bool {
-        let since = self.0.lock().expect("nobody panics while holding it").grpc_only_since;
-        since.is_some_and(|since| now < since + REMEMBERED)
+        let until = self.0.lock().expect("nobody panics while holding it").grpc_only_until;
+        until.is_some_and(|until| now < until)
     }
 
     /// A connection begins to speak.
     pub(super) fn on_voice(&self, voice: Voice, now: Instant) {
         let mut state = self.0.lock().expect("nobody panics while holding it");
         match voice {
-            Voice::Http => *state = State::default(),
-            Voice::Http2 => state.grpc_only_since = Some(now),
+            Voice::Http => *state = State { heard_at: Some(now), ..State::default() },
+            Voice::Http2 => state.grpc_only_until = Some(now + REMEMBERED),
+            Voice::Mute if state.heard_at.is_some_and(|heard| now < heard + HEARD_OF_LATE) => {}
             Voice::Mute => {
                 state.mute += 1;
                 if state.mute >= MUTE_MAX {
-                    state.grpc_only_since = Some(now);
+                    state.grpc_only_until = Some(now + MUTE_REMEMBERED);
                 }
             }
         }
@@ -87,6 +90,12 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 /// One may be an accident.
 const MUTE_MAX: u32 = 2;
 
+/// Longer than a member needs to end and begin again is too long, where it may be only that.
+const MUTE_REMEMBERED: Duration = Duration::from_secs(5);
+
+/// Members get another command line less often than they end.
+const HEARD_OF_LATE: Duration = Duration::from_secs(600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,13 +118,21 @@ mod tests {
     }
 
     #[test]
-    fn one_closed_connection_says_nothing() {
+    fn one_closed_connection_says_nothing_and_several_not_for_long() {
         let (speech, now) = (Speech::default(), Instant::now());
-        speech.on_voice(Voice::Mute, now);
-        speech.on_voice(Voice::Http, now);
         speech.on_voice(Voice::Mute, now);
         assert!(!speech.is_grpc_only(now));
         speech.on_voice(Voice::Mute, now);
-        assert!(speech.is_grpc_only(now));
+        assert!(speech.is_grpc_only(now) && !speech.is_grpc_only(now + MUTE_REMEMBERED));
+    }
+
+    #[test]
+    fn a_member_that_spoke_http_and_ends_is_not_taken_for_one_that_does_not() {
+        let (speech, now) = (Speech::default(), Instant::now());
+        speech.on_voice(Voice::Http, now);
+        for _ in 0..5 {
+            speech.on_voice(Voice::Mute, now);
+        }
+        assert!(!speech.is_grpc_only(now));
     }
 }
