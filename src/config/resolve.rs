@@ -193,10 +193,13 @@ pub(super) fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Optio
 }
 
 fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
-    for endpoint in &config.upstream.discovery.endpoints {
+    let upstream = &config.upstream;
+    let endpoints = upstream.discovery.endpoints.iter().map(|endpoint| ("endpoints", endpoint));
+    let of_http = upstream.http_endpoints.iter().map(|endpoint| ("http-endpoints", endpoint));
+    for (key, endpoint) in endpoints.chain(of_http) {
         for listener in &config.listen.listeners {
             if endpoint.is_served_by(&listener.url) {
-                errors.push(format!("upstream.endpoints: {endpoint} is this etcdlet's own listener"));
+                errors.push(format!("upstream.{key}: {endpoint} is this etcdlet's own listener"));
             }
         }
     }

@@ -5,7 +5,6 @@
 //! answer of `MemberList`, also in JSON, are replaced by etcdlet's own; ids, names and peer URLs stay.
 
 use bytes::{BufMut, Bytes, BytesMut};
-
 use http::header::CONTENT_LENGTH;
 use serde_json::Value;
 

@@ -87,8 +87,8 @@ impl Answer {
         Self { head, body, from }
     }
 
-    /// Waits for the end of a body, or for its first [`GATHERED_MAX`] bytes: what is lost until then is
-    /// lost before the client has seen any of it.
+    /// Waits for the end of a body, or for as much of it as is gathered: what is lost until then is lost
+    /// before the client has seen any of it.
     pub async fn gather_body(&mut self) -> Result<(), Broken> {
         let body = &mut self.body;
         let mut gathered = BytesMut::new();
