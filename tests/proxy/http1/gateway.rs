@@ -123,11 +123,11 @@ async fn a_value_of_a_mebibyte_goes_in_and_comes_out() {
 /// Browsers ask before they send JSON (https://fetch.spec.whatwg.org/#cors-protocol).
 #[tokio::test]
 async fn what_browsers_may_do_is_etcds_to_say() {
-    for flags in [None, Some("--cors=https://a.test")] {
+    for flags in [None, Some("--cors=https://a.test:8443")] {
         let options = Options::default();
         let options = flags.into_iter().fold(options, Options::flag);
         let mut pair = Pair::of(options.start()).await;
-        for origin in ["https://a.test", "https://b.test"] {
+        for origin in ["https://a.test:8443", "https://b.test:8443"] {
             for request in [
                 format!(
                     "OPTIONS /v3/kv/put HTTP/1.1\r\nHost: etcd\r\nOrigin: {origin}\r\n\
