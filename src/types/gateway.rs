@@ -54,8 +54,8 @@ pub fn is_gateway_path(path: &str) -> bool {
 
 /// What comes behind the version. Older releases have aliases of it.
 fn below_v3(path: &str) -> Option<&str> {
-    let below = ["/v3", "/v3beta", "/v3alpha"].iter().filter_map(|version| path.strip_prefix(version));
-    below.into_iter().find(|rest| rest.starts_with('/'))
+    let mut below = ["/v3", "/v3beta", "/v3alpha"].iter().filter_map(|version| path.strip_prefix(version));
+    below.find(|rest| rest.starts_with('/'))
 }
 
 /// As etcd's gateway recognises it (`IsWebSocketUpgrade` of gorilla/websocket).
