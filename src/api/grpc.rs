@@ -42,7 +42,7 @@ pub fn serve(
 fn call(request: Request<RecvStream>, client: Arc<Client>) -> Call {
     let (head, body) = request.into_parts();
     Call {
-        rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { Rpc::of_http(head.uri.path()) },
+        rpc: if is_grpc(&head.headers) { Rpc::of(head.uri.path()) } else { Rpc::of_http(&head) },
         wire: Wire::H2,
         deadline: grpc_timeout(&head.headers).map(|timeout| Instant::now() + timeout),
         head: Box::new(head),

@@ -90,6 +90,7 @@ impl App {
             namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
+            registry: metrics.clone(),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };
         let cluster = Cluster::try_new(upstream, &metrics, control)?;

@@ -62,6 +62,9 @@ pub struct Run {
     /// The etcd cluster, with or without scheme.
     #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
     endpoints: Option<Vec<String>>,
+    /// Where the cluster serves HTTP, if its client URLs serve gRPC only (--listen-client-http-urls).
+    #[arg(long, env = "ETCDLET_HTTP_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
+    http_endpoints: Option<Vec<String>>,
     /// Domain whose SRV records (_etcd-client._tcp, _etcd-client-ssl._tcp) name the cluster.
     #[arg(long, env = "ETCDLET_DISCOVERY_SRV", value_name = "DOMAIN")]
     discovery_srv: Option<String>,
@@ -111,6 +114,7 @@ impl Run {
             namespace,
             listen_tls,
             endpoints,
+            http_endpoints,
             discovery_srv,
             discovery_srv_name,
             cacert,
@@ -131,6 +135,7 @@ impl Run {
             namespace,
             listen_tls: listen_tls.into(),
             endpoints,
+            http_endpoints,
             discovery_srv,
             discovery_srv_name,
             cacert,

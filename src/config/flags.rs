@@ -18,6 +18,7 @@ pub(super) fn document(overrides: &Overrides) -> Node {
         grpc_keepalive_interval,
         grpc_keepalive_timeout,
         endpoints,
+        http_endpoints,
         discovery_srv,
         discovery_srv_name,
         cacert,
@@ -70,6 +71,7 @@ pub(super) fn document(overrides: &Overrides) -> Node {
             "upstream",
             map([
                 ("endpoints", endpoints.as_deref().map(texts)),
+                ("http-endpoints", http_endpoints.as_ref().map(|urls| texts(urls))),
                 ("discovery-srv", discovery_srv.as_deref().map(text)),
                 ("discovery-srv-name", discovery_srv_name.as_deref().map(text)),
                 ("tls", map([("cacert", path(cacert)), ("cert", path(cert)), ("key", path(key))])),

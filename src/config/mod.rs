@@ -76,6 +76,7 @@ pub struct Overrides {
     pub namespace: Option<String>,
     pub listen_tls: ListenTls,
     pub endpoints: Option<Vec<String>>,
+    pub http_endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,
     pub cacert: Option<PathBuf>,

@@ -118,10 +118,13 @@ pub(super) fn address<T: FromStr<Err: Display>>(
 }
 
 fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
-    for endpoint in &config.upstream.discovery.endpoints {
+    let upstream = &config.upstream;
+    let endpoints = upstream.discovery.endpoints.iter().map(|endpoint| ("endpoints", endpoint));
+    let of_http = upstream.http_endpoints.iter().map(|endpoint| ("http-endpoints", endpoint));
+    for (key, endpoint) in endpoints.chain(of_http) {
         for listener in &config.listen.listeners {
             if listener.url.address().is_some_and(|own| endpoint.is_served_by(own)) {
-                errors.push(format!("upstream.endpoints: {endpoint} is this etcdlet's own listener"));
+                errors.push(format!("upstream.{key}: {endpoint} is this etcdlet's own listener"));
             }
         }
     }
@@ -167,6 +170,7 @@ upstream:
   discovery-srv: test
   discovery-srv-name: blue
   nameservers: [127.0.0.1, '[::1]:5353']
+  http-endpoints: [10.0.0.1:2383]
   sync-members: false
   sync-interval: 9s
   cluster-id: cdf818194e3a8c32
@@ -215,6 +219,7 @@ log: {level: warn, format: text}
         let discovery = &config.upstream.discovery;
         assert_eq!(discovery.dns.as_ref().unwrap().to_string(), "https://etcd.test:2379");
         assert_eq!(discovery.srv.as_ref().unwrap().name, "blue");
+        assert_eq!(config.upstream.http_endpoints, ["http://10.0.0.1:2383".parse().unwrap()]);
         assert_eq!(discovery.nameservers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
         let health = &config.upstream.health;
         assert!(!health.sync_members && !config.proxy.leader_aware);

@@ -19,6 +19,7 @@ pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<S
     let discovery = discovery(&mut section, overrides, errors);
     let connect_timeout =
         section.positive_duration("connect-timeout", errors).unwrap_or(defaults::CONNECT_TIMEOUT);
+    let http_endpoints = http_endpoints(&mut section, overrides, errors);
     let credentials = credentials(&mut section, errors);
     let health = health(&mut section, errors);
     let tls = tls(&mut section, overrides, errors);
@@ -29,7 +30,7 @@ pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<S
         ));
         return None;
     }
-    Some(Config { discovery, health, credentials, tls, connect_timeout })
+    Some(Config { discovery, health, credentials, tls, connect_timeout, http_endpoints })
 }
 
 fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> discovery::Config {
@@ -62,6 +63,16 @@ fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<Stri
         }
     }
     discovery::Config { endpoints, dns, srv: domain.map(|domain| Srv { domain, name }), nameservers }
+}
+
+fn http_endpoints(section: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Vec<Address> {
+    let path = section.path_of("http-endpoints");
+    let from_file = section.texts("http-endpoints", errors);
+    let (path, texts) = match &overrides.http_endpoints {
+        Some(endpoints) => ("--http-endpoints".to_owned(), Some(endpoints.clone())),
+        None => (path, from_file),
+    };
+    texts.unwrap_or_default().iter().filter_map(|text| address(&path, text, errors)).collect()
 }
 
 fn health(section: &mut Section, errors: &mut Vec<String>) -> health::Config {

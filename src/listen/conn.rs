@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -45,9 +45,13 @@ pub(super) async fn serve(mut transport: Transport, context: Arc<Context>, clien
 
 async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Client>, limits: &Limits) {
     let heads = Heads::default();
+    let tunnel = Mutex::new(None);
     let service = service_fn(|request| async {
         let answering = heads.on_request();
-        let response = api::http::serve(request, &context.proxy, client.clone()).await;
+        let (response, becomes) = api::http::serve(request, &context.proxy, client.clone()).await;
+        if becomes.is_some() {
+            *tunnel.lock().expect("nobody panics while holding it") = becomes;
+        }
         Ok::<_, Infallible>(response.map(|body| Answer { body, _answering: answering }))
     });
     let mut connection = pin!(
@@ -57,6 +61,7 @@ async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Clien
             .preserve_header_case(true)
             .auto_date_header(false)
             .serve_connection(TokioIo::new(Watched { transport, heads: heads.clone() }), service)
+            .with_upgrades()
     );
     let mut overdue = pin!(heads.overdue(limits.header_timeout));
     let mut drain = pin!(context.drain.begun());
@@ -74,6 +79,11 @@ async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Clien
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "HTTP/1.1 connection ended");
+    }
+    // Still one of the connections that are counted and waited for.
+    let tunnel = tunnel.lock().expect("nobody panics while holding it").take();
+    if let Some(tunnel) = tunnel {
+        tunnel.await;
     }
 }
 

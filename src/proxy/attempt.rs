@@ -35,7 +35,7 @@ impl Proxy {
         if plan.effect != Effect::Read {
             return Ok(answer);
         }
-        match retry::cluster(&answer).filter(|cluster| answer.from.is_foreign(*cluster)) {
+        match retry::cluster(plan, &answer).filter(|cluster| answer.from.is_foreign(*cluster)) {
             Some(cluster) => Err(self.upstream.count(Failure::Foreign(cluster))),
             None => Ok(answer),
         }
@@ -68,7 +68,7 @@ impl Proxy {
         } else {
             // The other one may still do; not for ever, where this one has an answer, if a stale one.
             let answers = |outcome: &Result<Answer, Failure>| {
-                outcome.as_ref().is_ok_and(|answer| !retry::is_error(answer))
+                outcome.as_ref().is_ok_and(|answer| !retry::is_error(plan, answer))
             };
             let limit = if answers(&outcome) { self.settings.load().watermark_wait } else { Duration::MAX };
             let rest = async { if by == place { (other, second.await) } else { (place, first.await) } };

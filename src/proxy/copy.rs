@@ -55,15 +55,18 @@ impl Copy {
 
     /// Turns a serializable `Range` into a linearizable one. Returns whether it was one.
     pub fn linearize(&mut self) -> bool {
-        match &mut self.body {
-            CopyBody::Whole(bytes) if self.rpc.path == "/etcdserverpb.KV/Range" => {
-                let linearizable = peek::linearizable(bytes);
-                let found = linearizable.is_some();
-                *bytes = linearizable.unwrap_or_else(|| bytes.clone());
-                found
-            }
-            CopyBody::Whole(_) | CopyBody::Stream(_) => false,
+        let CopyBody::Whole(bytes) = &mut self.body else { return false };
+        let linearizable = match self.rpc.path {
+            "/etcdserverpb.KV/Range" => peek::linearizable(bytes),
+            "/v3/kv/range" => peek::json_request::linearizable(bytes).map(Bytes::from),
+            _ => None,
+        };
+        let Some(linearizable) = linearizable else { return false };
+        *bytes = linearizable;
+        if let Some(length) = self.head.headers.get_mut(http::header::CONTENT_LENGTH) {
+            *length = HeaderValue::from(bytes.len());
         }
+        true
     }
 
     /// Whether all that was sent of it is still here.

@@ -22,13 +22,16 @@ pub mod config;
 mod copy;
 pub mod drain;
 mod frames;
+mod gateway;
 mod hold;
 mod home;
 mod identity;
 pub mod lease;
+mod lines;
 mod member_list;
 pub mod metrics;
 pub mod namespace;
+mod own;
 pub(crate) mod peek;
 mod persist;
 mod read_ahead;
@@ -37,6 +40,7 @@ mod retry;
 mod route;
 mod settle;
 pub mod share;
+mod tunnel;
 pub mod watch;
 mod watermark;
 
@@ -54,6 +58,7 @@ pub use drain::Drain;
 pub use hold::Holds;
 pub use watermark::Watermark;
 
+use crate::telemetry::metrics::Metrics;
 use crate::types::call::{Broken, Call, Reply};
 use crate::types::ids::ClusterId;
 use crate::types::status::{Code, Status};
@@ -74,6 +79,7 @@ pub struct Proxy {
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
+    registry: Metrics,
 }
 
 /// What the threads have in common.
@@ -87,13 +93,25 @@ pub struct Shared {
     pub namespaces: namespace::Namespaces,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
+    /// To be shown.
+    pub registry: Metrics,
     pub watermark: Watermark,
 }
 
 impl Proxy {
     pub fn new(upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { settings, drain, holds, leases, metrics, namespaces, reads, watches, watermark } =
-            shared;
+        let Shared {
+            settings,
+            drain,
+            holds,
+            leases,
+            metrics,
+            namespaces,
+            reads,
+            registry,
+            watches,
+            watermark,
+        } = shared;
         Arc::new(Self {
             settings,
             admission: admit::Admission::new(),
@@ -108,6 +126,7 @@ impl Proxy {
             retries: retry::Budget::new(Instant::now()),
             drain,
             metrics,
+            registry,
         })
     }
 
@@ -136,7 +155,8 @@ impl Proxy {
     async fn handle(self: &Arc<Self>, mut call: Call) -> Reply {
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
-        let settlement = settle::Settlement::of(&call, account, &self.watermark);
+        let form = settle::Form::of(&mut call, || gateway::dialect(&self.upstream.view()));
+        let settlement = settle::Settlement::of(&call, form, account, &self.watermark);
         // First, because a call that loops must not cost anything.
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
@@ -145,6 +165,9 @@ impl Proxy {
             && let Err(status) = identity::disown(&mut call.head.headers)
         {
             return settlement.refuse(&status);
+        }
+        if call.rpc.is_own() {
+            return settlement.answer(own::answer(&call, &self.registry, &self.upstream.view()));
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
@@ -214,7 +237,7 @@ impl Proxy {
         plan: route::Plan,
         started: Instant,
     ) -> Result<Answered, Unanswered> {
-        let is_member_list = call.rpc.path == "/etcdserverpb.Cluster/MemberList";
+        let is_member_list = member_list::is_asked_by(call.rpc);
         let copy = copy::Copy::of(&mut call);
         let mark = self.watermark.revision();
         let mut answer = match self.upstream.try_send(call, &plan.route, Places::default()) {
@@ -226,14 +249,10 @@ impl Proxy {
             },
             Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
         };
-        if is_member_list
-            && let Some(url) = &self.settings.load().member_list_url
-            && let Some(data) = &mut answer.body.data
-            && let Some(localized) = member_list::localize(data, url)
-        {
-            *data = localized;
+        if is_member_list && let Some(url) = &self.settings.load().member_list_url {
+            member_list::localize(&mut answer, url, plan.gateway);
         }
-        let header = answer.body.data.as_deref().and_then(peek::header);
+        let header = retry::header(&plan, &answer);
         let From { term, .. } = answer.from;
         let is_news = |header: peek::Header| {
             let election = term.0 > 0 && header.raft_term > term.0;

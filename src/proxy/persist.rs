@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::copy::Copy;
 use super::hold::Held;
-use super::peek::{self, Kind};
+use super::peek::Kind;
 use super::retry::{self, Reason};
 use super::route::Plan;
 use super::watermark::Waited;
@@ -126,7 +126,7 @@ impl Proxy {
     ) -> Turn {
         let now = Instant::now();
         state.tried.insert(place);
-        state.asked |= !matches!(outcome, Err(Failure::Unreachable(_)));
+        state.asked |= !matches!(outcome, Err(Failure::NoHttp(_) | Failure::Unreachable(_)));
         if reason == Reason::Stale {
             return self.look_for_fresher(state, copy, outcome, now).await;
         }
@@ -173,14 +173,16 @@ impl Proxy {
             state.fresh_until = now + wait;
         }
         if let Ok(answer) = outcome {
-            let better = |best: &Answer| retry::revision(&answer) >= retry::revision(best);
+            let revision = |answer: &Answer| retry::revision(&state.plan, answer);
+            let better = |best: &Answer| revision(&answer) >= revision(best);
             if state.freshest.as_ref().is_none_or(better) {
                 state.freshest = Some(answer);
             }
         }
         let leads = self.aim_at_leader(state);
         // An error has no revision to compare: the leader's word is the last on it.
-        let is_error = state.freshest.as_ref().is_some_and(|best| retry::revision(best).is_none());
+        let is_error =
+            state.freshest.as_ref().is_some_and(|best| retry::revision(&state.plan, best).is_none());
         if now >= state.fresh_until || from_leader && is_error {
             self.watermark.on_waited(Waited::Stale);
             return match state.freshest.take() {
@@ -233,6 +235,9 @@ impl Proxy {
         match why {
             Blocked::Unsendable(why) => {
                 return Err(Unanswered::Failed(self.upstream.count(Failure::Unsendable(why))));
+            }
+            Blocked::NoHttp(why) => {
+                return Err(Unanswered::Failed(self.upstream.count(Failure::NoHttp(why))));
             }
             Blocked::Loop => {
                 return Err(Unanswered::Status(Status::new(Code::FailedPrecondition, hop::LOOP)));
@@ -347,8 +352,8 @@ impl Persistence {
     fn deliver(mut self, proxy: &Proxy, outcome: Result<Answer, Failure>) -> Result<Answer, Unanswered> {
         match (self.freshest.take(), outcome) {
             (None, outcome) => outcome.map_err(Unanswered::Failed),
-            (Some(_), Ok(answer)) if !retry::is_error(&answer) => {
-                let header = answer.body.data.as_deref().and_then(peek::header);
+            (Some(_), Ok(answer)) if !retry::is_error(&self.plan, &answer) => {
+                let header = retry::header(&self.plan, &answer);
                 match header.filter(|header| header.revision < self.mark) {
                     None => proxy.watermark.on_waited(Waited::Fresh),
                     Some(header)

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use prometheus::IntGauge;
 
 use super::peek;
@@ -46,6 +46,24 @@ impl Budget {
         // Boxed: the few calls that come here must not make the futures of all larger.
         let collected = Box::pin(self.collect(first, body, &mut hold)).await?;
         Ok((collected, hold))
+    }
+
+    /// The same of a request outside of gRPC, which ends where its body does.
+    pub async fn read_http(&self, mut body: Body, limits: Limits) -> Result<(Body, Hold<'_>), Broken> {
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let mut hold = Hold { budget: self, limits, bytes: 0, announced };
+        if announced > limits.each {
+            return Ok((body, hold));
+        }
+        let mut collected = BytesMut::new();
+        while let Some(data) = next_data(&mut body).await? {
+            collected.extend_from_slice(&data);
+            if collected.len() > limits.each || !hold.grow_to(collected.len()) {
+                return Ok((Body::stream(Resumed { ahead: collected.freeze(), rest: body }), hold));
+            }
+        }
+        let whole = if collected.is_empty() { Body::Empty } else { Body::Full(collected.freeze()) };
+        Ok((whole, hold))
     }
 
     async fn collect(&self, first: Bytes, mut body: Body, hold: &mut Hold<'_>) -> Result<Body, Broken> {
@@ -146,6 +164,11 @@ impl HttpBody for Resumed {
     fn is_end_stream(&self) -> bool {
         self.ahead.is_empty() && self.rest.is_end_stream()
     }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.rest.size_hint();
+        rest.exact().map_or_else(SizeHint::new, |rest| SizeHint::with_exact(rest + self.ahead.len() as u64))
+    }
 }
 
 /// The frame size of HTTP/2.
@@ -223,6 +246,20 @@ mod tests {
         let (mut body, _hold) = budget.read(request, limits).await.unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "\0\0\0\0\x02ab");
         assert!(!body.is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_request_outside_of_grpc_is_read_to_its_end() {
+        let (budget, limits) = budget(8, 64);
+        let read = async |parts: &[&'static [u8]]| {
+            let (body, _hold) = budget.read_http(chunks(parts, false), limits).await.unwrap();
+            let whole = matches!(body, Body::Empty | Body::Full(_));
+            (whole, body.collect().await.unwrap().to_bytes())
+        };
+        assert_eq!(read(&[]).await, (true, Bytes::new()));
+        assert_eq!(read(&[b"{", b"}"]).await, (true, "{}".into()));
+        assert_eq!(read(&[b"{\"key\"", b":1}", b"..."]).await, (false, "{\"key\":1}...".into()));
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

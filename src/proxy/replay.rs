@@ -20,15 +20,17 @@ struct State {
     room: Option<usize>,
     /// Frames of `kept` that the present body has given.
     given: usize,
+    /// Counts the bodies that were given out.
+    present: u32,
     rest: UnsyncBoxBody<Bytes, Broken>,
 }
 
 impl Replay {
     /// The body to be sent in the place of `body`, and what brings it back.
     pub fn of(body: UnsyncBoxBody<Bytes, Broken>) -> (Body, Self) {
-        let state = State { kept: Vec::new(), room: Some(KEPT_MAX), given: 0, rest: body };
+        let state = State { kept: Vec::new(), room: Some(KEPT_MAX), given: 0, present: 0, rest: body };
         let state = Arc::new(Mutex::new(state));
-        (Body::stream(Replayed(state.clone())), Self(state))
+        (Body::stream(Replayed { state: state.clone(), number: 0 }), Self(state))
     }
 
     /// Whether all that was given is still here.
@@ -37,10 +39,12 @@ impl Replay {
     }
 
     /// The body from its beginning, or from what is left of it. The one that was given out before
-    /// must not be read any longer.
+    /// breaks: a connection that is given up may still read it.
     pub fn rewind(&self) -> Body {
-        lock(&self.0).given = 0;
-        Body::stream(Replayed(self.0.clone()))
+        let mut state = lock(&self.0);
+        state.given = 0;
+        state.present += 1;
+        Body::stream(Replayed { state: self.0.clone(), number: state.present })
     }
 }
 
@@ -71,14 +75,20 @@ impl State {
     }
 }
 
-struct Replayed(Arc<Mutex<State>>);
+struct Replayed {
+    state: Arc<Mutex<State>>,
+    number: u32,
+}
 
 impl HttpBody for Replayed {
     type Data = Bytes;
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
+        if self.number != state.present {
+            return Poll::Ready(Some(Err(Broken::Connection("the request was sent again".to_owned()))));
+        }
         if let Some(data) = state.kept.get(state.given).cloned() {
             if state.room.is_some() {
                 state.given += 1;
@@ -97,12 +107,12 @@ impl HttpBody for Replayed {
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = lock(&self.0);
-        state.given >= state.kept.len() && state.rest.is_end_stream()
+        let state = lock(&self.state);
+        self.number == state.present && state.given >= state.kept.len() && state.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
-        let state = lock(&self.0);
+        let state = lock(&self.state);
         if state.kept.is_empty() { state.rest.size_hint() } else { hyper::body::SizeHint::default() }
     }
 }
@@ -135,6 +145,7 @@ mod tests {
         assert_eq!(next(&mut first).await.unwrap(), "a");
         assert_eq!(next(&mut first).await.unwrap(), "b");
         let mut second = replay.rewind();
+        assert!(first.frame().await.unwrap().is_err(), "it was rewound");
         assert_eq!(next(&mut second).await.unwrap(), "a");
         drop(replay);
         assert_eq!(next(&mut second).await.unwrap(), "b");

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::config;
-use super::peek::{self, Kind};
+use super::peek::{self, Header, Kind};
 use super::route::Plan;
+use super::{config, gateway};
 use crate::types::ids::ClusterId;
 use crate::types::method::Effect;
 use crate::types::status::{
@@ -53,21 +53,26 @@ pub(super) fn judge(plan: &Plan, outcome: &Result<Answer, Failure>, mark: i64) -
     let reads = plan.effect == Effect::Read;
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(Failure::Refused | Failure::Unreachable(_)) => return Some(Reason::Refused),
+        Err(Failure::NoHttp(_) | Failure::Refused | Failure::Unreachable(_)) => return Some(Reason::Refused),
         Err(Failure::Evicted) => return Some(Reason::Evicted),
         Err(Failure::Foreign(_)) => return Some(Reason::Foreign),
         Err(Failure::Lost(_)) => return reads.then_some(Reason::Lost),
         Err(Failure::Unsendable(_)) => return None,
     };
-    if let Some((code, message)) = error_of(answer) {
-        return judge_error(plan, reads, code, message);
+    if plan.gateway {
+        if let Some((code, message)) = gateway::error_of(answer) {
+            return judge_error(plan, reads, code, |text| message == text);
+        }
+    } else if let Some((code, message)) = error_of(answer) {
+        let is = |text: &str| message.is_some_and(|message| percent_decode(message.as_bytes()) == text);
+        return judge_error(plan, reads, code, is);
     }
-    let is_stale = plan.kind == Some(Kind::SerializableRead) && revision(answer).is_some_and(|r| r < mark);
+    let is_stale =
+        plan.kind == Some(Kind::SerializableRead) && revision(plan, answer).is_some_and(|r| r < mark);
     is_stale.then_some(Reason::Stale)
 }
 
-fn judge_error(plan: &Plan, reads: bool, code: Code, message: Option<&HeaderValue>) -> Option<Reason> {
-    let is = |text: &str| message.is_some_and(|message| percent_decode(message.as_bytes()) == text);
+fn judge_error(plan: &Plan, reads: bool, code: Code, is: impl Fn(&str) -> bool) -> Option<Reason> {
     match code {
         // Interceptors say these before anything else is done.
         // Unavailable up to etcd 3.5.
@@ -84,7 +89,7 @@ fn judge_error(plan: &Plan, reads: bool, code: Code, message: Option<&HeaderValu
     }
 }
 
-/// The error that an answer is, as far as it is here.
+/// The error that an answer of gRPC is, as far as it is here.
 pub(super) fn error_of(answer: &Answer) -> Option<(Code, Option<&HeaderValue>)> {
     let headers = match grpc_status(&answer.head.headers) {
         Some(_) => &answer.head.headers,
@@ -94,18 +99,23 @@ pub(super) fn error_of(answer: &Answer) -> Option<(Code, Option<&HeaderValue>)> 
     Some((code, headers.get(&GRPC_MESSAGE)))
 }
 
-pub(super) fn is_error(answer: &Answer) -> bool {
-    error_of(answer).is_some()
+pub(super) fn is_error(plan: &Plan, answer: &Answer) -> bool {
+    if plan.gateway { gateway::error_of(answer).is_some() } else { error_of(answer).is_some() }
+}
+
+/// etcd's header in an answer, as far as it is here.
+pub(super) fn header(plan: &Plan, answer: &Answer) -> Option<Header> {
+    if plan.gateway { gateway::header(answer) } else { peek::header(answer.body.data.as_ref()?) }
 }
 
 /// The cluster that an answer says it is of.
-pub(super) fn cluster(answer: &Answer) -> Option<ClusterId> {
-    peek::header(answer.body.data.as_ref()?).map(|header| ClusterId(header.cluster_id))
+pub(super) fn cluster(plan: &Plan, answer: &Answer) -> Option<ClusterId> {
+    header(plan, answer).map(|header| ClusterId(header.cluster_id))
 }
 
 /// The store's revision that an answer shows.
-pub(super) fn revision(answer: &Answer) -> Option<i64> {
-    peek::header(answer.body.data.as_ref()?).map(|header| header.revision)
+pub(super) fn revision(plan: &Plan, answer: &Answer) -> Option<i64> {
+    header(plan, answer).map(|header| header.revision)
 }
 
 /// Keeps retries from making an overload worse: so many a second, and so many at once.

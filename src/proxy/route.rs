@@ -4,14 +4,15 @@
 use http::HeaderName;
 
 use super::config::{Config, Settings};
+use super::gateway;
 use super::peek::{self, Kind};
 use super::read_ahead::{Budget, Hold};
-use crate::types::call::{Body, Broken, Call, Wire};
+use crate::types::call::{Body, Broken, Call};
 use crate::types::ids::EndpointId;
-use crate::types::method::{Effect, Shape, Target};
+use crate::types::method::{Effect, Rpc, Shape, Target};
 use crate::upstream::view::View;
 use crate::upstream::vitals::Path;
-use crate::upstream::{Aim, LaneKind, Route};
+use crate::upstream::{Aim, Gather, LaneKind, Route};
 
 /// What was decided about a call.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub named: bool,
     /// etcd refuses it before anything else where there is no leader.
     pub has_leader: bool,
+    /// It is one of the JSON gateway.
+    pub gateway: bool,
 }
 
 #[derive(Debug)]
@@ -54,11 +57,14 @@ pub(super) async fn plan<'a>(
         }
     };
     let mut hold = None;
-    if call.wire != Wire::H1 && call.rpc.shape != Shape::Bidirectional {
+    if call.rpc.shape != Shape::Bidirectional {
         let body = std::mem::replace(&mut call.body, Body::Empty);
         let limits = settings.load().read_ahead();
-        let (body, held) =
-            budget.read(body, limits).await.map_err(|_broken: Broken| Unroutable::Abandoned)?;
+        let read = match call.rpc.is_http() {
+            false => budget.read(body, limits).await,
+            true => Box::pin(budget.read_http(body, limits)).await,
+        };
+        let (body, held) = read.map_err(|_broken: Broken| Unroutable::Abandoned)?;
         call.body = body;
         hold = Some(held);
     }
@@ -73,21 +79,62 @@ fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>
         Body::Full(bytes) => peek::message(bytes),
         Body::Stream(_) | Body::Trailers(_) | Body::Whole(..) => None,
     };
-    let kind = kind(call, message);
+    let asked = rpc.is_gateway().then(|| gateway::asked(call));
+    let kind = match &asked {
+        Some(asked) => asked.kind,
+        None => kind(call, message),
+    };
     let effect = match kind {
         Some(Kind::Write) => Effect::Mutation,
         Some(Kind::LinearizableRead | Kind::SerializableRead) => Effect::Read,
         None => rpc.effect,
     };
-    let unary = call.is_grpc() && rpc.shape == Shape::Unary;
-    let lane = if rpc.endless || call.wire == Wire::H1 || rpc.shape == Shape::Bidirectional {
+    let unary = rpc.shape == Shape::Unary && !rpc.endless;
+    let long = match &asked {
+        Some(asked) => asked.long,
+        None => is_long(call, length),
+    };
+    let lane = if rpc.endless || rpc.shape == Shape::Bidirectional {
         LaneKind::Stream
-    } else if is_long(call, length) {
+    } else if long || rpc.is_http() {
         LaneKind::Bulk
     } else {
         LaneKind::Unary
     };
-    let aim = match (named, rpc.target, kind) {
+    let aim = aim(rpc, config, kind, named);
+    let path = match aim {
+        // Some of these take long, and are meant to.
+        Aim::Follower | Aim::Named(_) | Aim::Sticky => None,
+        _ if rpc.endless || lane == LaneKind::Stream => None,
+        _ if long => Some(Path::Bulk),
+        // In JSON it takes longer: that says nothing of the way to the member.
+        Aim::Local if asked.is_some() => Some(Path::Bulk),
+        Aim::Local => Some(Path::Local),
+        Aim::Any | Aim::Leader | Aim::Linearizable => Some(Path::Quorum),
+    };
+    let route = Route {
+        aim,
+        lane,
+        path,
+        evictable: unary && effect == Effect::Read && named.is_none(),
+        gathers: match (unary, rpc.is_http()) {
+            (true, false) => Some(Gather::Message),
+            (true, true) if asked.is_some() => Some(Gather::Body),
+            (true | false, _) => None,
+        },
+    };
+    let gateway = asked.is_some();
+    let has_leader = unary && !gateway && call.head.headers.contains_key(&HAS_LEADER);
+    let proves = match rpc.path {
+        "/etcdserverpb.KV/DeleteRange" | "/etcdserverpb.KV/Put" => true,
+        "/etcdserverpb.KV/Range" => message.is_some_and(peek::is_linearizable),
+        _ => asked.is_some_and(|asked| asked.proves),
+    };
+    Plan { route, effect, kind, proves, named: named.is_some(), has_leader, gateway }
+}
+
+fn aim(rpc: &Rpc, config: &Config, kind: Option<Kind>, named: Option<EndpointId>) -> Aim {
+    match (named, rpc.target, kind) {
         // Its revision comes last: whether it is fresh can't be told from its beginning.
         (None, Target::Peek, Some(Kind::SerializableRead))
             if config.leader_aware && rpc.shape == Shape::ServerStream =>
@@ -101,29 +148,7 @@ fn decide(call: &Call, config: &Config, length: usize, named: Option<EndpointId>
         (None, Target::Any, _) | (None, Target::Peek, Some(Kind::SerializableRead)) => Aim::Local,
         (None, Target::Peek, Some(Kind::LinearizableRead)) => Aim::Linearizable,
         (None, Target::Leader | Target::Peek, _) => Aim::Leader,
-    };
-    let path = match aim {
-        // Some of these take long, and are meant to.
-        Aim::Follower | Aim::Named(_) | Aim::Sticky => None,
-        _ if rpc.endless || lane == LaneKind::Stream => None,
-        _ if lane == LaneKind::Bulk => Some(Path::Bulk),
-        Aim::Local => Some(Path::Local),
-        Aim::Any | Aim::Leader | Aim::Linearizable => Some(Path::Quorum),
-    };
-    let route = Route {
-        aim,
-        lane,
-        path,
-        evictable: unary && effect == Effect::Read && named.is_none() && !rpc.endless,
-        gathers: unary && !rpc.endless,
-    };
-    let has_leader = unary && call.head.headers.contains_key(&HAS_LEADER);
-    let proves = match rpc.path {
-        "/etcdserverpb.KV/DeleteRange" | "/etcdserverpb.KV/Put" => true,
-        "/etcdserverpb.KV/Range" => message.is_some_and(peek::is_linearizable),
-        _ => false,
-    };
-    Plan { route, effect, kind, proves, named: named.is_some(), has_leader }
+    }
 }
 
 /// What the request asks for, where its method alone does not say.

@@ -6,35 +6,64 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::{Body as HttpBody, Frame};
+use hyper::upgrade::OnUpgrade;
 
-use super::Answered;
 use super::drain::{self, Drain};
+use super::lines::Lines;
 use super::metrics::Account;
 use super::peek::{Headers, json};
 use super::watermark::Watermark;
-use crate::types::call::{Body, Broken, Call, Reply};
+use super::{Answered, tunnel};
+use crate::types::call::{Body, Broken, Call, Dialect, Reply};
+use crate::types::gateway::is_gateway_path;
 use crate::types::ids::ClusterId;
-use crate::types::method::{Effect, Rpc};
+use crate::types::method::{Effect, Rpc, Shape};
 use crate::types::status::{
     Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
 };
-use crate::upstream::{Answer, Failure, From, Signals, Upstream};
+use crate::upstream::{Answer, AnswerBody, Failure, From, Signals, Upstream};
 
 /// What has to be known of a call when its answer ends.
 pub(super) struct Settlement {
-    grpc: bool,
+    form: Form,
     rpc: &'static Rpc,
     deadline: Option<Instant>,
     account: Account,
     watermark: Watermark,
 }
 
+/// In which form a call is answered.
+pub(super) enum Form {
+    Grpc,
+    Json(Dialect),
+    Text,
+    /// The connection of the client, for the moment at which it becomes one.
+    WebSocket(Box<OnUpgrade>, Dialect),
+}
+
+impl Form {
+    /// `dialect` of the cluster.
+    pub fn of(call: &mut Call, dialect: impl FnOnce() -> Dialect) -> Self {
+        if call.is_grpc() {
+            return Self::Grpc;
+        }
+        if !is_gateway_path(call.head.uri.path()) {
+            return Self::Text;
+        }
+        match call.head.extensions.remove::<OnUpgrade>() {
+            Some(client) if call.rpc.is_websocket() => Self::WebSocket(Box::new(client), dialect()),
+            Some(_) | None => Self::Json(dialect()),
+        }
+    }
+}
+
 impl Settlement {
-    pub fn of(call: &Call, account: Account, watermark: &Watermark) -> Self {
+    pub fn of(call: &Call, form: Form, account: Account, watermark: &Watermark) -> Self {
         let watermark = watermark.clone();
-        Self { grpc: call.is_grpc(), rpc: call.rpc, deadline: call.deadline, account, watermark }
+        Self { form, rpc: call.rpc, deadline: call.deadline, account, watermark }
     }
 
     /// Ends when the client has certainly given up.
@@ -90,18 +119,29 @@ impl Settlement {
     /// An answer of our own.
     pub fn refuse(mut self, status: &Status) -> Reply {
         self.account.on_code(status.code);
-        if self.grpc { Reply::trailers_only(status) } else { Reply::text(status) }
+        match self.form {
+            Form::Grpc => Reply::trailers_only(status),
+            Form::Json(dialect) | Form::WebSocket(_, dialect) => Reply::json(status, dialect),
+            Form::Text => Reply::text(status),
+        }
+    }
+
+    /// An answer outside of gRPC that was made here.
+    pub fn answer(mut self, reply: Reply) -> Reply {
+        self.account.on_code(Code::of_http(reply.head.status));
+        reply
     }
 
     /// Passes the member's answer on, under our rules.
     pub fn settle(mut self, answered: Answered, drain: &Drain, upstream: &Upstream) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;
-        if !self.grpc {
-            self.account.on_code(code_of(head.status));
-            let ending = self.ending(drain);
-            let watermark = self.rpc.is_gateway().then_some((self.watermark, from));
-            let body = Plain { body, ending, watermark, _account: self.account };
-            return Reply { head, body: Body::stream(body) };
+        if !matches!(self.form, Form::Grpc) {
+            if let Some(header) =
+                header.filter(|header| plan.proves && from.is_leader && header.revision < mark)
+            {
+                self.watermark.on_restored(header, mark, from);
+            }
+            return self.settle_http(head, body, from, drain);
         }
         if head.headers.contains_key(&GRPC_STATUS) {
             self.finish(&mut head.headers);
@@ -109,7 +149,7 @@ impl Settlement {
         }
         if body.is_end_stream() {
             // Not from etcd but from something before it: its HTTP status is all that there is.
-            self.account.on_code(code_of(head.status));
+            self.account.on_code(Code::of_http(head.status));
             return Reply { head, body: Body::Empty };
         }
         if let Some(header) = header {
@@ -130,6 +170,22 @@ impl Settlement {
         let ending = self.ending(drain);
         let headers = body.data.is_none().then(|| (Headers::new(), from, upstream.signals()));
         Reply { head, body: Body::stream(Settled { body, headers, settlement: self, ending, done: false }) }
+    }
+
+    fn settle_http(mut self, mut head: Parts, body: AnswerBody, from: From, drain: &Drain) -> Reply {
+        self.account.on_code(Code::of_http(head.status));
+        let ending = self.ending(drain);
+        if let (StatusCode::SWITCHING_PROTOCOLS, Form::WebSocket(client, _), Some(member)) =
+            (head.status, self.form, head.extensions.remove::<OnUpgrade>())
+        {
+            head.extensions.insert(tunnel::between(*client, member, ending, body.cut(), self.account));
+            return Reply { head, body: Body::Empty };
+        }
+        let watermark = self.rpc.is_gateway().then_some((self.watermark, from));
+        let in_lines = self.rpc.is_gateway() && self.rpc.endless && self.rpc.shape != Shape::Unary;
+        let body = Plain { body, ending, watermark, _account: self.account };
+        let body = if in_lines { Body::stream(Lines::of(body)) } else { Body::stream(body) };
+        Reply { head, body }
     }
 
     /// The same for an answer that was put together here, out of what the watermark knows.
@@ -168,7 +224,7 @@ impl Settlement {
     }
 }
 
-type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+pub(super) type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// The body of a gRPC answer. It always ends with trailers.
 struct Settled<B> {
@@ -281,21 +337,6 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// The gRPC code under which the metrics count an HTTP status.
-fn code_of(status: http::StatusCode) -> Code {
-    match status.as_u16() {
-        200..400 => Code::Ok,
-        400 => Code::InvalidArgument,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 | 405 => Code::Unimplemented,
-        429 => Code::ResourceExhausted,
-        503 => Code::Unavailable,
-        504 => Code::DeadlineExceeded,
-        _ => Code::Unknown,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Call` and `Reply`: what flows from a listener to the cluster and back.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -67,13 +67,50 @@ impl Reply {
 
     /// A plain HTTP answer that carries the text of `status`.
     pub fn text(status: &Status) -> Self {
+        Self::http(status, "text/plain; charset=utf-8", format!("{}\n", status.message))
+    }
+
+    /// An error as etcd's JSON gateway writes it; up to 3.4 it says everything twice.
+    pub fn json(status: &Status, dialect: Dialect) -> Self {
+        let (code, message) = (status.code as u8, serde_json::Value::from(&*status.message));
+        let json = match dialect {
+            Dialect::Etcd34 => format!(r#"{{"error":{message},"message":{message},"code":{code}}}"#),
+            Dialect::Etcd35 => format!(r#"{{"code":{code},"message":{message}}}"#),
+        };
+        Self::http(status, "application/json", json)
+    }
+
+    fn http(status: &Status, content_type: &'static str, body: String) -> Self {
         let mut headers = HeaderMap::with_capacity(2);
-        headers
-            .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-        Self {
-            head: response_head(status.code.http(), headers),
-            body: Body::Full(Bytes::from(format!("{}\n", status.message))),
-        }
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+        Self { head: response_head(status.code.http(), headers), body: Body::Full(Bytes::from(body)) }
+    }
+}
+
+/// In which words the JSON gateway tells of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// And before.
+    Etcd34,
+    /// And since then.
+    Etcd35,
+}
+
+/// What a connection becomes when its member has switched protocols: a future that ends with it. It
+/// travels among the extensions of a response's head.
+#[derive(Clone)]
+pub struct Tunnel(Arc<Mutex<Option<TunnelFuture>>>);
+
+pub type TunnelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Tunnel {
+    pub fn new(future: TunnelFuture) -> Self {
+        Self(Arc::new(Mutex::new(Some(future))))
+    }
+
+    /// The first time.
+    pub fn take(&self) -> Option<TunnelFuture> {
+        self.0.lock().expect("nobody panics while taking it").take()
     }
 }
 
@@ -192,6 +229,22 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("grpc-timeout", http::HeaderValue::from_static(value));
         grpc_timeout(&headers)
+    }
+
+    #[test]
+    fn an_error_in_json_is_written_as_etcd_s_gateway_writes_it() {
+        let status = Status::new(crate::types::status::Code::Unavailable, "no \"leader\"");
+        for (dialect, expected) in [
+            (Dialect::Etcd34, r#"{"error":"no \"leader\"","message":"no \"leader\"","code":14}"#),
+            (Dialect::Etcd35, r#"{"code":14,"message":"no \"leader\""}"#),
+        ] {
+            let Reply { head, body } = Reply::json(&status, dialect);
+            assert_eq!(
+                (head.status.as_u16(), &head.headers["content-type"]),
+                (503, &"application/json".parse().unwrap())
+            );
+            assert!(matches!(body, Body::Full(json) if json == expected));
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Source: the service definitions of etcd 3.4 to 3.7 (`rpc.proto`, `v3lock.proto`,
 //! `v3election.proto`, gRPC's `health.proto`) and the handlers behind them.
 
+use super::gateway;
+
 /// One row of the table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rpc {
@@ -22,29 +24,21 @@ impl Rpc {
         TABLE.binary_search_by(|row| row.path.cmp(path)).map_or(&UNKNOWN, |found| &TABLE[found])
     }
 
-    /// The row of a path outside of gRPC.
-    pub fn of_http(path: &str) -> &'static Self {
-        // In older releases under /v3beta and /v3alpha.
-        if !path.starts_with("/v3") {
-            return &HTTP;
-        }
-        let streams = ["/watch", "/lease/keepalive", "/election/observe"];
-        if streams.iter().any(|end| path.ends_with(end)) { &GATEWAY_STREAM } else { &GATEWAY }
-    }
-
-    /// Whether it is one of the JSON gateway.
-    pub fn is_gateway(&'static self) -> bool {
-        std::ptr::eq(self, &GATEWAY) || std::ptr::eq(self, &GATEWAY_STREAM)
-    }
-
     /// Position for per-RPC arrays of [`COUNT`] entries.
     pub fn index(&'static self) -> usize {
         let offset = std::ptr::from_ref(self).addr().wrapping_sub(TABLE.as_ptr().addr());
         let index = offset / size_of::<Self>();
-        match index < TABLE.len() {
-            true => index,
-            false if self.path == UNKNOWN.path => COUNT - 2,
-            false => COUNT - 1,
+        if index < TABLE.len() { index } else { self.index_behind() }
+    }
+
+    #[cold]
+    fn index_behind(&'static self) -> usize {
+        let in_gateway = gateway::TABLE.iter().position(|row| std::ptr::eq(row, self));
+        match (in_gateway, self.path) {
+            (Some(index), _) => TABLE.len() + index,
+            (None, path) if path == UNKNOWN.path => COUNT - 3,
+            (None, path) if path == gateway::WEBSOCKET.path => COUNT - 2,
+            (None, _) => COUNT - 1,
         }
     }
 }
@@ -83,18 +77,11 @@ pub enum Effect {
     Read,
 }
 
-/// Rows of [`TABLE`], unknown gRPC methods, plain HTTP.
-pub const COUNT: usize = TABLE.len() + 2;
+/// Rows of both tables, unknown gRPC methods, WebSockets, and the rest of HTTP.
+pub const COUNT: usize = TABLE.len() + gateway::TABLE.len() + 3;
 
 /// The strictest treatment, for methods that no etcd known here has.
 pub static UNKNOWN: Rpc = row("unknown", Shape::Bidirectional, Target::Leader, Effect::Mutation).endless();
-
-/// What a member says of itself outside of gRPC: health, version, metrics.
-pub static HTTP: Rpc = row("http", Shape::Bidirectional, Target::Member, Effect::Mutation);
-
-/// etcd's JSON gateway, whose requests are not looked at.
-pub static GATEWAY: Rpc = row("http", Shape::Bidirectional, Target::Leader, Effect::Mutation);
-pub static GATEWAY_STREAM: Rpc = row("http", Shape::Bidirectional, Target::Any, Effect::Mutation).endless();
 
 const fn row(path: &'static str, shape: Shape, target: Target, effect: Effect) -> Rpc {
     Rpc { path, shape, target, effect, endless: false }
@@ -185,7 +172,12 @@ mod tests {
 
     #[test]
     fn every_row_finds_itself_and_has_its_own_index() {
-        let mut indexes: Vec<usize> = TABLE.iter().chain([&UNKNOWN, &HTTP]).map(|row| row.index()).collect();
+        let mut indexes: Vec<usize> = TABLE
+            .iter()
+            .chain(&gateway::TABLE)
+            .chain([&UNKNOWN, &gateway::WEBSOCKET, &gateway::HTTP])
+            .map(|row| row.index())
+            .collect();
         for row in &TABLE {
             assert!(std::ptr::eq(Rpc::of(row.path), row));
         }
@@ -221,17 +213,6 @@ mod tests {
             }
         }
         assert_eq!(seen, TABLE.len());
-    }
-
-    #[test]
-    fn the_streams_of_the_gateway_are_endless() {
-        for path in ["/v3/watch", "/v3beta/lease/keepalive", "/v3/election/observe"] {
-            assert!(Rpc::of_http(path).endless, "{path}");
-            assert_eq!(Rpc::of_http(path).index(), HTTP.index());
-        }
-        for path in ["/v3/kv/put", "/health", "/watch"] {
-            assert!(!Rpc::of_http(path).endless, "{path}");
-        }
     }
 
     #[test]

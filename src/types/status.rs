@@ -142,6 +142,21 @@ impl Code {
         }
     }
 
+    /// The code that an HTTP status stands for, where none is told.
+    pub fn of_http(status: StatusCode) -> Self {
+        match status.as_u16() {
+            100..400 => Self::Ok,
+            400 => Self::InvalidArgument,
+            401 => Self::Unauthenticated,
+            403 => Self::PermissionDenied,
+            404 | 405 => Self::Unimplemented,
+            429 => Self::ResourceExhausted,
+            503 => Self::Unavailable,
+            504 => Self::DeadlineExceeded,
+            _ => Self::Unknown,
+        }
+    }
+
     fn digits(self) -> &'static str {
         const DIGITS: [&str; 17] =
             ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"];

@@ -4,10 +4,10 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::response::Parts;
-use hyper::body::{Body as HttpBody, Frame, Incoming};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::futures::OwnedNotified;
 use tokio::task::AbortHandle;
 
@@ -50,13 +50,16 @@ pub struct AnswerBody {
     rest: Source,
 }
 
+/// Ends when a member is given up.
+pub type Cut = Pin<Box<OwnedNotified>>;
+
 enum Source {
     /// The trailers were the end.
     Ended,
     H1 {
         incoming: Incoming,
         /// Its member is given up.
-        cut: Pin<Box<OwnedNotified>>,
+        cut: Cut,
     },
     H2 {
         received: Received,
@@ -84,9 +87,26 @@ impl Answer {
         Self { head, body, from }
     }
 
+    /// Waits for the end of a body, or for as much of it as is gathered: what is lost until then is lost
+    /// before the client has seen any of it.
+    pub async fn gather_body(&mut self) -> Result<(), Broken> {
+        let body = &mut self.body;
+        let mut gathered = BytesMut::new();
+        while gathered.len() < GATHERED_MAX
+            && let Some(frame) = body.rest.next().await.transpose()?
+        {
+            match frame.into_trailers() {
+                Ok(trailers) => body.trailers = Some(trailers),
+                Err(data) => gathered.extend_from_slice(&data.into_data().unwrap_or_default()),
+            }
+        }
+        body.data = (!gathered.is_empty()).then(|| gathered.freeze());
+        Ok(())
+    }
+
     /// Waits for the first data, and where that is one gRPC message for the trailers behind it: what
     /// is lost until then is lost before the client has seen any of it.
-    pub async fn gather(&mut self) -> Result<(), Broken> {
+    pub async fn gather_message(&mut self) -> Result<(), Broken> {
         let body = &mut self.body;
         if body.rest.is_end_stream() {
             return Ok(());
@@ -139,6 +159,18 @@ impl Answer {
     }
 }
 
+/// What an answer waits for before its first byte is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    /// The end of a body that is not gRPC, if that is near.
+    Body,
+    /// One gRPC message and the trailers behind it.
+    Message,
+}
+
+/// Nearly all answers are shorter, and a longer one should not wait here for its end.
+const GATHERED_MAX: usize = 64 << 10;
+
 const NO_TRAILERS: &str = "the answer has no trailers";
 
 /// Whether this is exactly one gRPC frame.
@@ -182,7 +214,7 @@ impl Source {
 }
 
 impl AnswerBody {
-    pub(super) fn h1(incoming: Incoming, cut: Pin<Box<OwnedNotified>>) -> Self {
+    pub(super) fn h1(incoming: Incoming, cut: Cut) -> Self {
         Self { data: None, trailers: None, rest: Source::H1 { incoming, cut } }
     }
 
@@ -192,6 +224,14 @@ impl AnswerBody {
 
     pub(super) fn h2(received: Received, exchange: Exchange) -> Self {
         Self { data: None, trailers: None, rest: Source::H2 { received, _exchange: exchange } }
+    }
+
+    /// Ends when its member is given up, for what becomes of a connection that was switched.
+    pub fn cut(self) -> Option<Cut> {
+        match self.rest {
+            Source::H1 { cut, .. } => Some(cut),
+            Source::Ended | Source::H2 { .. } => None,
+        }
     }
 
     fn end(&mut self, trailers: HeaderMap) {
@@ -221,10 +261,14 @@ impl HttpBody for AnswerBody {
         self.data.is_none() && self.trailers.is_none() && self.rest.is_end_stream()
     }
 
-    fn size_hint(&self) -> hyper::body::SizeHint {
+    fn size_hint(&self) -> SizeHint {
         match &self.rest {
-            Source::H1 { incoming, .. } => incoming.size_hint(),
-            Source::Ended | Source::H2 { .. } => hyper::body::SizeHint::default(),
+            Source::H1 { incoming, .. } => {
+                let ahead = self.data.as_ref().map_or(0, Bytes::len) as u64;
+                let rest = incoming.size_hint().exact();
+                rest.map_or_else(SizeHint::new, |rest| SizeHint::with_exact(rest + ahead))
+            }
+            Source::Ended | Source::H2 { .. } => SizeHint::default(),
         }
     }
 }

@@ -42,7 +42,12 @@ impl Cluster {
         control: &tokio::runtime::Handle,
     ) -> Result<Self, ClusterError> {
         let tls = tls(config)?;
-        let dialer = Dialer { control: control.clone(), tls, timeout: Timeout::new(config.connect_timeout) };
+        let dialer = Dialer {
+            control: control.clone(),
+            tls,
+            timeout: Timeout::new(config.connect_timeout),
+            http_endpoints: config.http_endpoints.clone().into(),
+        };
         let signals = Signals::default();
         let (discovery_sender, discovery) = watch::channel(config.discovery.clone());
         let (discovery, seeds) = discovery::Driver::try_new(discovery, metrics)?;
@@ -108,7 +113,9 @@ impl Cluster {
 }
 
 fn tls(config: &Config) -> Result<Option<Client>, TlsError> {
-    let needs_tls = config.discovery.needs_tls() || config.tls != Default::default();
+    let needs_tls = config.discovery.needs_tls()
+        || config.http_endpoints.iter().any(|address| address.tls)
+        || config.tls != Default::default();
     needs_tls.then(|| Client::try_new(&config.tls)).transpose()
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{discovery, health};
+use crate::net::address::Address;
 use crate::tls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,4 +16,6 @@ pub struct Config {
     pub tls: tls::client::Config,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// Where the members serve HTTP, if not on the endpoints.
+    pub http_endpoints: Vec<Address>,
 }

@@ -7,7 +7,7 @@ use tokio::sync::futures::OwnedNotified;
 
 use super::changes::Changes;
 use super::dial::Dialer;
-use super::http1::{self, Http1};
+use super::http1::Http1;
 use super::lane::{Lane, LaneKind};
 use super::metrics::EndpointMetrics;
 use super::view::{Endpoint, Verdict};
@@ -34,7 +34,7 @@ impl Connections {
     ) -> Arc<Self> {
         let lane = |kind| Lane::new(endpoint.clone(), kind, dialer.clone(), metrics.clone(), changes.clone());
         Arc::new(Self {
-            http1: http1::client(endpoint, dialer.clone(), metrics.traffic.clone()),
+            http1: Http1::new(endpoint, dialer.clone(), metrics.traffic.clone()),
             http1_calls_cut: Arc::default(),
             http1_streams_cut: Arc::default(),
             bulk: lane(LaneKind::Bulk),
@@ -53,6 +53,11 @@ impl Connections {
             LaneKind::Stream => &self.stream,
             LaneKind::Unary => &self.unary,
         }
+    }
+
+    /// A call in HTTP/1.1 is sent.
+    pub fn on_http1_call(&self) {
+        self.metrics.calls.inc();
     }
 
     /// Streams open to the endpoint, of all threads.

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::view::Endpoint;
+use crate::net::address::Address;
 use crate::net::socket::{Socket, tune_to_member};
 use crate::net::transport::Parked;
 use crate::tls::client::Client;
@@ -21,6 +22,8 @@ pub(super) struct Dialer {
     pub control: tokio::runtime::Handle,
     pub tls: Option<Client>,
     pub timeout: Timeout,
+    /// Where HTTP is served, if that is not where gRPC is.
+    pub http_endpoints: Arc<[Address]>,
 }
 
 /// For name resolution, TCP and TLS together; can change at any time. Cheap to clone.
@@ -50,6 +53,20 @@ pub(super) enum Protocol {
 }
 
 impl Dialer {
+    /// Where a member may serve HTTP, at least one address: the one of its host if there is just one,
+    /// otherwise nobody knows which.
+    pub fn http_of(&self, endpoint: &Endpoint) -> Vec<Endpoint> {
+        let at =
+            |address: &Address| Endpoint { address: address.clone(), server_name: None, ..endpoint.clone() };
+        let same_host = |address: &&Address| address.host == endpoint.address.host;
+        let mut own = self.http_endpoints.iter().filter(same_host);
+        match (own.next(), own.next()) {
+            _ if self.http_endpoints.is_empty() => vec![endpoint.clone()],
+            (Some(only), None) => vec![at(only)],
+            _ => self.http_endpoints.iter().map(at).collect(),
+        }
+    }
+
     pub async fn dial(&self, endpoint: &Endpoint, protocol: Protocol) -> io::Result<Parked> {
         let (dialer, endpoint) = (self.clone(), endpoint.clone());
         let attempt = async move {

@@ -13,6 +13,9 @@ pub enum Failure {
     /// A read was answered by a member of a cluster with this id, which is not ours.
     #[error("the member is of another cluster, {0}")]
     Foreign(ClusterId),
+    /// Nothing there understands HTTP/1.1, for this reason: the call was not processed.
+    #[error("{0}")]
+    NoHttp(&'static str),
     /// The call was sent; whether etcd processed it is not known.
     #[error("{0}")]
     Lost(Broken),
@@ -38,6 +41,7 @@ impl Failure {
             ),
             Self::Lost(_) if effect == Effect::Read => Status::new(Code::Unavailable, CONNECTION_LOST),
             Self::Lost(_) => Status::new(Code::Unavailable, OUTCOME_UNKNOWN),
+            Self::NoHttp(why) => Status::new(Code::Unavailable, format!("etcdlet: {why}")),
             Self::Refused => {
                 Status::new(Code::Unavailable, "etcdlet: the member refused the call, not processed")
             }
@@ -56,6 +60,7 @@ impl Failure {
             Self::Evicted => "evicted",
             Self::Foreign(_) => "foreign",
             Self::Lost(_) => "lost",
+            Self::NoHttp(_) => "no http",
             Self::Refused => "refused",
             Self::Unreachable(_) => "unreachable",
             Self::Unsendable(_) => "unsendable",

@@ -6,7 +6,7 @@
 //!   Upstream ── balance: which member? ──> Connections ─┬─ Lane unary  ─┐
 //!   (one a thread)                                      ├─ Lane bulk   ─┼─> Link (h2) ──> etcd
 //!                                                       ├─ Lane stream ─┘
-//!                                                       ├─ http1 ──> etcd
+//!                                                       ├─ Http1 ──> etcd, or its HTTP port
 //!                                                       └─ tunnel (bytes as they are) ──> etcd
 //! ```
 //!
@@ -40,7 +40,7 @@ mod uri;
 pub mod view;
 pub mod vitals;
 
-pub use answer::{Answer, From};
+pub use answer::{Answer, AnswerBody, Cut, From, Gather};
 pub use balance::{Aim, Places};
 pub use cluster::{Cluster, ClusterError};
 pub use config::Config;

@@ -9,15 +9,15 @@ use http::Request;
 use http::request::Parts;
 use http::uri::Scheme;
 
-use super::answer::{Answer, AnswerBody, Exchange, From};
+use super::answer::{Answer, AnswerBody, Exchange, From, Gather};
 use super::balance::{Aim, Places, choose};
 use super::connections::Connections;
 use super::error::Failure;
-use super::http1::strip;
+use super::http1::{self, GRPC_ONLY};
 use super::lane::{LaneKind, Offer};
-use super::link::{GIVEN_UP, Opened};
+use super::link::Opened;
 use super::pool::{Routes, Upstream};
-use super::uri::{aim, aim_h1};
+use super::uri::aim;
 use super::view::{self, Leader, Member, Standing, View};
 use super::vitals::{Path, Waited};
 use crate::net::h2_body::{Received, Stopped, broken, is_refused, transmit};
@@ -33,8 +33,8 @@ pub struct Route {
     pub path: Option<Path>,
     /// A read: it may be given up where it waits, to be asked for elsewhere.
     pub evictable: bool,
-    /// One message is expected: the answer is ready when it is here.
-    pub gathers: bool,
+    /// The answer is ready when this is here; `None` for its head.
+    pub gathers: Option<Gather>,
 }
 
 /// A call on its way.
@@ -43,7 +43,7 @@ pub struct Sent {
     pub place: usize,
     progress: Progress,
     from: From,
-    gathers: bool,
+    gathers: Option<Gather>,
     waited: Option<Waited>,
     /// Where to listen for an eviction.
     evictable: Option<Arc<Connections>>,
@@ -75,6 +75,8 @@ pub enum Blocked {
     Loop,
     /// It wants the leader, and there is none, or none that can be reached.
     NoLeader,
+    /// Nobody takes a request in HTTP, for this reason.
+    NoHttp(&'static str),
     /// No member is left to be tried.
     Unreachable(String),
     /// HTTP cannot carry it to the member.
@@ -86,7 +88,7 @@ impl Upstream {
     /// waiting. Not async, so that the call is not kept in the future of everyone who waits.
     pub fn try_send(&self, call: Call, route: &Route, tried: Places) -> Result<Sent, Box<Unsent>> {
         let routes = self.routes.load();
-        if leaves_as_h1(&call, &routes) {
+        if leaves_as_h1(&call, &routes, !self.dialer.http_endpoints.is_empty()) {
             return self.try_send_h1(call, route, tried, &routes);
         }
         let Call { body, head, .. } = call;
@@ -110,9 +112,9 @@ impl Upstream {
                 outcome = receive(response, exchange, from, gathers) => outcome,
                 () = connections.evicted() => Err(Failure::Evicted),
             },
-            (Progress::H1(call), _) => {
+            (Progress::H1(call), evictable) => {
                 let (call, connections) = *call;
-                Box::pin(send_h1(call, connections, from)).await
+                Box::pin(http1::ask(call, connections, from, gathers, evictable.is_some())).await
             }
         };
         match &outcome {
@@ -208,7 +210,7 @@ impl Upstream {
         choose(&routes.view, route.aim, tried, load)
     }
 
-    /// A request in HTTP/1 is sent once, so its choice leans on what the lanes know.
+    /// A connection in HTTP/1 is made when it is needed, so the choice leans on what the lanes know.
     fn try_send_h1(
         &self,
         call: Call,
@@ -217,18 +219,24 @@ impl Upstream {
         routes: &Routes,
     ) -> Result<Sent, Box<Unsent>> {
         let mut skipped = tried;
-        let mut first = None;
+        let (mut first, mut in_vain) = (None, false);
         while let Some(place) = self.choose(route, skipped, routes) {
+            skipped.insert(place);
+            if routes.connections[place].http1.speech.is_grpc_only(Instant::now()) {
+                in_vain = true;
+                continue;
+            }
             first = first.or(Some(place));
             if routes.connections[place].lane(LaneKind::Unary).warm() {
                 first = Some(place);
                 break;
             }
-            skipped.insert(place);
         }
         let Some(place) = first else {
-            return Err(Box::new(Unsent { call, why: blocked(route, routes, &[]) }));
+            let why = if in_vain { Blocked::NoHttp(GRPC_ONLY) } else { blocked(route, routes, &[]) };
+            return Err(Box::new(Unsent { call, why }));
         };
+        routes.connections[place].on_http1_call();
         let progress = Progress::H1(Box::new((call, routes.connections[place].clone())));
         Ok(self.sent(place, progress, route, routes))
     }
@@ -274,12 +282,12 @@ fn standings(view: &View) -> String {
     view.members.iter().map(standing).collect::<Vec<_>>().join("; ")
 }
 
-/// A member without TLS takes everything in HTTP/2 for gRPC. Clients of a TLS listener use HTTP/2
-/// for the rest too, so that this goes to such a member in HTTP/1.1.
-fn leaves_as_h1(call: &Call, routes: &Routes) -> bool {
-    let by_tls = call.head.uri.scheme() == Some(&Scheme::HTTPS);
+/// HTTP may be served elsewhere than gRPC. And a member without TLS takes everything in HTTP/2 for gRPC:
+/// clients of a TLS listener use HTTP/2 for the rest too, so that this goes to such a member in HTTP/1.1.
+fn leaves_as_h1(call: &Call, routes: &Routes, elsewhere: bool) -> bool {
+    let by_tls = || call.head.uri.scheme() == Some(&Scheme::HTTPS);
     let to_plain = || routes.view.members.iter().any(|member| !member.endpoint.address.tls);
-    call.wire == Wire::H1 || !call.is_grpc() && by_tls && to_plain()
+    call.wire == Wire::H1 || call.rpc.is_http() && (elsewhere || by_tls() && to_plain())
 }
 
 /// Sends the body, in the background unless it is whole.
@@ -309,7 +317,7 @@ async fn receive(
     response: ResponseFuture,
     exchange: Exchange,
     from: From,
-    gathers: bool,
+    gathers: Option<Gather>,
 ) -> Result<Answer, Failure> {
     let response = response
         .await
@@ -323,33 +331,10 @@ async fn receive(
         AnswerBody::h2(Received::new(received), exchange)
     };
     let mut answer = Answer::new(head, body, from);
-    if gathers {
-        answer.gather().await.map_err(Failure::Lost)?;
+    match gathers {
+        Some(Gather::Message) => answer.gather_message().await.map_err(Failure::Lost)?,
+        Some(Gather::Body) => answer.gather_body().await.map_err(Failure::Lost)?,
+        None => {}
     }
     Ok(answer)
-}
-
-async fn send_h1(call: Call, connections: Arc<Connections>, from: From) -> Result<Answer, Failure> {
-    let Call { rpc, body, mut head, .. } = call;
-    let address = &connections.endpoint.address;
-    let mut cut = Box::pin(connections.http1_cut(rpc.endless));
-    cut.as_mut().enable();
-    aim_h1(&mut head, address).map_err(|error| Failure::Unsendable(error.to_string()))?;
-    let request = Request::from_parts(*head, body);
-    let response = tokio::select! {
-        biased;
-        response = connections.http1.request(request) => response,
-        () = &mut cut => return Err(Failure::Lost(Broken::Connection(GIVEN_UP.to_owned()))),
-    };
-    let response = response.map_err(|error| {
-        let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        if error.is_connect() {
-            Failure::Unreachable(format!("{address}: {why}"))
-        } else {
-            Failure::Lost(Broken::Connection(why))
-        }
-    })?;
-    let (mut head, body) = response.into_parts();
-    strip(&mut head.headers);
-    Ok(Answer::new(head, AnswerBody::h1(body, cut), from))
 }

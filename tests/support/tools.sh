@@ -4,7 +4,7 @@
 #   tests/support/tools.sh [python] [haproxy]        both when none is named
 #
 # python   tools/python/bin/python, an environment with etcd3, the etcd client that speaks gRPC by grpcio: a second
-#          implementation of gRPC beside Go's and ours
+#          implementation of gRPC beside Go's and ours; and with etcd3gw, which speaks to the JSON gateway
 # haproxy  tools/haproxy/bin/haproxy, which the benches compare with
 #
 # Prints one line a tool, "python target/tools/python/bin/python (…)", or "not available: haproxy (…)". Fails when
@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/support/apt.sh
 
 # etcd3's generated code predates protobuf 4. grpcio is pinned because its C core decides the wire behaviour.
-readonly python_packages=(etcd3==0.12.0 grpcio==1.85.1 protobuf==3.20.3 six==1.17.0 tenacity==9.2.1)
+readonly python_packages=(etcd3==0.12.0 grpcio==1.85.1 protobuf==3.20.3 six==1.17.0 tenacity==9.2.1 etcd3gw==2.7.0)
 
 readonly root="${CARGO_TARGET_DIR:-target}/tools"
 mkdir -p "$root"
@@ -39,7 +39,7 @@ get_python() {
             return
         fi
         if ! "$home/bin/python" -m pip install -q --disable-pip-version-check "${python_packages[@]}" >>"$root/python.log" 2>&1 ||
-            ! "$home/bin/python" -c 'import etcd3' >>"$root/python.log" 2>&1; then
+            ! "$home/bin/python" -c 'import etcd3, etcd3gw' >>"$root/python.log" 2>&1; then
             tail -n 5 "$root/python.log" >&2
             not_available python "the etcd client cannot be installed, see $root/python.log"
             return

@@ -16,8 +16,9 @@ pub(super) const KEYS: &[Key] = &[
         flag: None,
         default: "`passthrough`",
         reloads: true,
-        meaning: "`local`: the client URLs in answers of MemberList (gRPC) are those of the first listener, \
-            so that clients which follow the list stay with etcdlet. Ids, names and peer URLs stay.",
+        meaning: "`local`: the client URLs in answers of MemberList (gRPC and JSON) are those of the first \
+            listener, so that clients which follow the list stay with etcdlet. Ids, names and peer URLs \
+            stay.",
     },
     Key {
         path: "route.watermark-wait",

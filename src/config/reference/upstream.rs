@@ -12,6 +12,17 @@ pub(super) const KEYS: &[Key] = &[
             several are merged.",
     },
     Key {
+        path: "upstream.http-endpoints",
+        flag: Some("--http-endpoints"),
+        default: "",
+        reloads: true,
+        meaning: "Where the cluster serves HTTP (the JSON gateway, health, version, metrics), if its client \
+            URLs serve gRPC only (etcd's `--listen-client-http-urls`). A member's own is the one whose host \
+            is its endpoint's; where none is, or several are, any of them is asked, the next one when it \
+            takes no connection. Members do not say where they serve HTTP; without this key, HTTP requests \
+            to such a cluster are answered 503 with its name.",
+    },
+    Key {
         path: "upstream.dns",
         flag: None,
         default: "",

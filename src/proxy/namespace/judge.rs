@@ -92,7 +92,7 @@ mod tests {
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let is_grpc = crate::types::call::is_grpc(&head.headers);
-        let rpc = if is_grpc { Rpc::of(head.uri.path()) } else { Rpc::of_http(head.uri.path()) };
+        let rpc = if is_grpc { Rpc::of(head.uri.path()) } else { Rpc::of_http(&head) };
         let client = Client::own();
         Call { rpc, wire: Wire::H2, deadline: None, head: Box::new(head), client, body: Body::Empty }
     }

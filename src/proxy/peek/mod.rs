@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   request body ─> frame: the message ─> request: lane, kind
-//!   answer body ──> response: the header of each message (json: of an answer in JSON)
+//!   answer body ──> response: the header of each message
+//!   in JSON: json_request, json
 //!                     both read by fields: tag and value, one after the other
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod fields;
 mod frame;
 pub(crate) mod json;
+pub(super) mod json_request;
 mod lease;
 mod request;
 mod response;

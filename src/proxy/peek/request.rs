@@ -129,7 +129,7 @@ pub(crate) fn is_long_range(request: &[u8]) -> bool {
 const SERIALIZABLE: u32 = 7;
 
 /// Answers of up to so many keys go with the small calls.
-const SHORT_LIMIT: u64 = 64;
+pub(super) const SHORT_LIMIT: u64 = 64;
 
 #[cfg(test)]
 mod tests {

@@ -260,7 +260,7 @@ fn is_whole(outcome: &Result<Answered, Unanswered>) -> bool {
 /// For one more. An error is for those only for whom the call was sent: it may be about its deadline.
 fn copy(outcome: &Result<Answered, Unanswered>, joined: bool) -> Shared {
     match outcome {
-        Ok(answered) if joined && retry::is_error(&answered.answer) => Shared::Nothing,
+        Ok(answered) if joined && retry::is_error(&answered.plan, &answered.answer) => Shared::Nothing,
         Ok(answered) => answered.copy().map_or(Shared::Nothing, |copy| Shared::Outcome(Box::new(Ok(copy)))),
         Err(_) if joined => Shared::Nothing,
         Err(unanswered) => Shared::Outcome(Box::new(Err(unanswered.clone()))),

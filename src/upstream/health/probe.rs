@@ -24,7 +24,7 @@ use crate::types::ids::{ClusterId, MemberId, Term};
 use crate::types::status::{Code, GRPC_MESSAGE, Status, grpc_status, percent_decode};
 use crate::upstream::changes::Changes;
 use crate::upstream::dial::{Dialer, Protocol};
-use crate::upstream::http1::{self, Http1};
+use crate::upstream::http1::Http1;
 use crate::upstream::lane::LaneKind;
 use crate::upstream::link::{Link, OpenError};
 use crate::upstream::metrics::EndpointMetrics;
@@ -74,7 +74,7 @@ impl Prober {
         credentials: Option<Credentials>,
         signals: Signals,
     ) -> Self {
-        let http1 = http1::client(endpoint, dialer.clone(), Traffic::detached());
+        let http1 = Http1::new(endpoint, dialer.clone(), Traffic::detached());
         Self {
             endpoint: endpoint.clone(),
             dialer,
@@ -172,7 +172,10 @@ impl Prober {
     /// What the member's own health checks say, for one that keeps its Status to itself: the
     /// first that it has.
     async fn readiness(&self) -> Option<String> {
-        for path in ["/readyz", "/health?exclude=NOSPACE"] {
+        let paths = ["/readyz", "/health?exclude=NOSPACE"];
+        // What some member says is of no use.
+        let is_its_own = self.dialer.http_of(&self.endpoint).len() == 1;
+        for path in paths.into_iter().filter(|_| is_its_own) {
             match self.http_get(path).await {
                 Ok((200, _)) => return None,
                 Ok((503, text)) => return Some(text),

@@ -2,7 +2,7 @@
 
 use super::client::{Connection, Response, post};
 use crate::observability::{becomes, metric};
-use crate::support::etcd::Etcd;
+use crate::support::etcd::{Etcd, Options};
 use crate::support::sidecar::Sidecar;
 
 #[tokio::test]
@@ -120,6 +120,60 @@ async fn a_value_of_a_mebibyte_goes_in_and_comes_out() {
     pair.assert_equal(&post("/v3/kv/range", r#"{"key": "YQ=="}"#), "POST", "the value").await;
 }
 
+/// Browsers ask before they send JSON (https://fetch.spec.whatwg.org/#cors-protocol).
+#[tokio::test]
+async fn what_browsers_may_do_is_etcds_to_say() {
+    for flags in [None, Some("--cors=https://a.test:8443")] {
+        let options = Options::default();
+        let options = flags.into_iter().fold(options, Options::flag);
+        let mut pair = Pair::of(options.start()).await;
+        for origin in ["https://a.test:8443", "https://b.test:8443"] {
+            for request in [
+                format!(
+                    "OPTIONS /v3/kv/put HTTP/1.1\r\nHost: etcd\r\nOrigin: {origin}\r\n\
+                     Access-Control-Request-Method: POST\r\n\
+                     Access-Control-Request-Headers: authorization,content-type\r\n\r\n"
+                ),
+                format!("GET /health HTTP/1.1\r\nHost: etcd\r\nOrigin: {origin}\r\n\r\n"),
+                format!(
+                    "POST /v3/kv/range HTTP/1.1\r\nHost: etcd\r\nOrigin: {origin}\r\n\
+                     Content-Length: 14\r\n\r\n{{\"key\":\"YQ==\"}}"
+                ),
+            ] {
+                pair.assert_equal(request.as_bytes(), "any", &request).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn paths_and_aliases_of_the_gateway_mean_what_they_mean_to_etcd() {
+    for version in ["3.4", "3.5", "3.6", "3.7"] {
+        let mut pair = Pair::of(Etcd::start_version(version)).await;
+        for (path, json) in [
+            ("/v3beta/kv/range", r#"{"key": "YQ=="}"#),
+            ("/v3alpha/kv/range", r#"{"key": "YQ=="}"#),
+            ("/v3/kv/range/", r#"{"key": "YQ=="}"#),
+            ("/v3/kv/range?a=b", r#"{"key": "YQ=="}"#),
+            ("/v3/kv/lease/leases", ""),
+            ("/v3/lease/timetolive", r#"{"ID": "7"}"#),
+            ("/v3/lease/keepalive", r#"{"ID": "7"}"#),
+            ("/v3/kv/lease/revoke", r#"{"ID": "7"}"#),
+            ("/v3/kv/txn", r#"{"success": [{}]}"#),
+            ("/v3/kv/txn", r#"{"success": [{"requestTxn": {}}]}"#),
+            ("/v3/kv/txn", r#"{"compare": [{"target": "VALUE"}]}"#),
+            ("/v3/maintenance/alarm", r#"{"action": "GET"}"#),
+            ("/v3/maintenance/hash", "{}"),
+            ("/v3/auth/status", "{}"),
+            ("/v3/auth/user/list", "{}"),
+            ("/v3/election/leader", r#"{"name": "YQ=="}"#),
+            ("/v3", "{}"),
+        ] {
+            pair.assert_equal(&post(path, json), "POST", &format!("{version}: {path} {json}")).await;
+        }
+    }
+}
+
 /// One member, and two ways to it.
 struct Pair {
     direct: Connection,
@@ -130,7 +184,10 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
-        let etcd = Etcd::start();
+        Self::of(Etcd::start()).await
+    }
+
+    async fn of(etcd: Etcd) -> Self {
         let sidecar = Sidecar::start(&etcd.endpoints());
         let direct = Connection::open(&etcd.endpoint()).await;
         let through = Connection::open(&sidecar.url()).await;

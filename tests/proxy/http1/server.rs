@@ -85,6 +85,17 @@ impl Peer {
         std::mem::take(&mut self.ahead)
     }
 
+    /// The body behind a head that tells its length.
+    pub(super) async fn body(&mut self, head: &str) -> String {
+        let name = "content-length: ";
+        let line = head.lines().find(|line| line.to_lowercase().starts_with(name)).expect("a length");
+        let length = line[name.len()..].parse().expect("a number");
+        while self.ahead.len() < length {
+            assert!(self.more().await > 0, "the connection ended inside a body");
+        }
+        String::from_utf8(self.ahead.drain(..length).collect()).expect("bodies are text")
+    }
+
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         // A client that left is the test's business, which sees it at its own end.
         drop(self.stream.write_all(bytes).await);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::http1::client::Connection;
 use crate::observability::{becomes, metric, refusal};
 use crate::support::certs::{Certs, Pair};
-use crate::support::etcd::{Etcd, Options, Tls};
+use crate::support::etcd::{Cluster, Etcd, Options, Tls};
 use crate::support::grpc::{Answer, Channel, PATIENCE};
 use crate::support::sidecar::Sidecar;
 
@@ -125,6 +125,34 @@ async fn a_plain_get_in_http_2_over_tls_is_answered_as_by_etcd_itself() {
     let (status, _, body) = get(&through, "/version").await;
     assert_eq!(status, Some(200));
     assert!(body.contains(etcd.version()), "{body}");
+}
+
+/// As curl sends it: HTTP/2 to a TLS listener, HTTP/1.1 to a member without TLS.
+#[tokio::test]
+async fn json_in_http_2_is_treated_as_in_http_1() {
+    let (certs, mut cluster) = (Certs::new(), Cluster::start(3));
+    let sidecar = behind_tls(&certs.server(), &cluster.members[0].endpoint(), "");
+    becomes(&sidecar, "etcdlet_cluster_has_leader", 1.0).await;
+    becomes(&sidecar, "etcdlet_members", 3.0).await;
+    let leader = cluster.leader();
+    let leader = format!("\"member_id\":\"{}\"", cluster.members[leader].id());
+    let channel = Channel::connect_tls(&url(&sidecar), certs.client_config(None, &["h2"])).await.unwrap();
+    for (path, json, of_leader) in [
+        ("/v3/kv/put", r#"{"key": "YQ==", "value": "Yg=="}"#, true),
+        ("/v3/kv/range", r#"{"key": "YQ==", "serializable": true}"#, false),
+        ("/v3/kv/txn", r#"{"success": [{"requestRange": {"key": "YQ==", "serializable": true}}]}"#, false),
+    ] {
+        for _ in 0..10 {
+            let headers = crate::support::grpc::metadata(&[("content-type", "application/json")]);
+            let mut stream = channel.open(Method::POST, path, headers, false).await.expect("a stream opens");
+            stream.send_raw(bytes::Bytes::from_static(json.as_bytes()));
+            stream.half_close();
+            let Answer { http, leftover, .. } = stream.answer(PATIENCE).await;
+            let text = String::from_utf8_lossy(&leftover).replace(", ", ",");
+            assert_eq!(http.map(|status| status.as_u16()), Some(200), "{path}: {text}");
+            assert_eq!(text.contains(&leader), of_leader, "{path}: {text}");
+        }
+    }
 }
 
 #[tokio::test]

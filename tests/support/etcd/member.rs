@@ -176,7 +176,7 @@ impl Etcd {
         if !self.is_running() {
             return false;
         }
-        if self.member.options.tls.is_some() {
+        if self.member.options.asks_in_grpc() {
             let output = self.etcdctl_here().args(["endpoint", "health"]).output();
             output.is_ok_and(|output| output.status.success())
         } else {

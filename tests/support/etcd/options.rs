@@ -65,6 +65,15 @@ impl Options {
         self
     }
 
+    /// Whether their health is not to be had by plain HTTP.
+    pub(super) fn asks_in_grpc(&self) -> bool {
+        self.has_tls() || self.flags.iter().any(|flag| flag.starts_with("--listen-client-http-urls"))
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self

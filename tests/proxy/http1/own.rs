@@ -1,0 +1,74 @@
+//! What etcdlet says of itself on client listeners, as etcd's grpc-proxy does.
+
+use super::client::Connection;
+use super::server::Server;
+use crate::support::etcd::Etcd;
+use crate::support::sidecar::Sidecar;
+
+#[tokio::test]
+async fn health_is_true_while_a_member_is_in_rotation() {
+    let etcd = Etcd::start();
+    let sidecar = Sidecar::start(&etcd.endpoints());
+    let mut client = Connection::open(&sidecar.url()).await;
+    // From a first look at the member on.
+    crate::observability::becomes(&sidecar, "etcdlet_cluster_has_leader", 1.0).await;
+    let answer = client.get("/proxy/health").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"health":"true"}"#));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    client.send(b"HEAD /proxy/health HTTP/1.1\r\nHost: etcd\r\n\r\n").await;
+    let head = client.response("HEAD").await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("17")));
+    let refused = client.post("/proxy/health", "{}").await;
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[tokio::test]
+async fn health_is_false_while_no_member_can_be_reached() {
+    // Port 1 is nobody's.
+    let sidecar = Sidecar::start(&["http://127.0.0.1:1"]);
+    let mut client = Connection::open(&sidecar.url()).await;
+    let answer = client.get("/proxy/health").await;
+    assert_eq!((answer.status, answer.json()["health"].as_str()), (503, Some("false")));
+    assert_eq!(answer.json()["reason"], "NO MEMBER IN ROTATION");
+}
+
+#[tokio::test]
+async fn metrics_are_those_of_the_admin_port_and_no_member_is_asked() {
+    let server = Server::start(|number, _| async move { panic!("connection {number} to a member") }).await;
+    let sidecar = Sidecar::start(&[server.url()]);
+    let mut client = Connection::open(&sidecar.url()).await;
+    // The first has no answer yet that it could count.
+    client.get("/proxy/metrics").await;
+    let answer = client.get("/proxy/metrics").await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/plain; version=0.0.4; charset=utf-8"))
+    );
+    let families = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.starts_with("# TYPE etcdlet_")).map(str::to_owned).collect()
+    };
+    assert_eq!(families(&answer.text()), families(&sidecar.metrics()));
+    assert_eq!(server.connections(), 0);
+    for path in ["/proxy/metrics", "/proxy/health"] {
+        let (status, body) = get_in_http2(&sidecar, path).await;
+        assert!(matches!(status, 200 | 503) && !body.is_empty(), "{path}: {status}");
+    }
+}
+
+async fn get_in_http2(sidecar: &Sidecar, path: &str) -> (u16, Vec<u8>) {
+    let stream = tokio::net::TcpStream::connect(sidecar.addr()).await.expect("it accepts");
+    let (send, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
+    let driving = tokio::spawn(connection);
+    let request = http::Request::get(format!("{}{path}", sidecar.url())).body(()).expect("a request");
+    let mut send = send.ready().await.expect("a stream");
+    let (response, _) = send.send_request(request, true).expect("it can be sent");
+    let (head, mut body) = response.await.expect("an answer").into_parts();
+    let mut bytes = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.expect("the body goes on");
+        bytes.extend_from_slice(&data);
+        body.flow_control().release_capacity(data.len()).expect("the stream is open");
+    }
+    driving.abort();
+    (head.status.as_u16(), bytes)
+}
