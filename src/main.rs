@@ -12,6 +12,7 @@ use etcdlet::telemetry::log;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
         Command::Run(run) => serve(*run),
+        Command::Probe(probe) => probe.run().map_err(Into::into),
         Command::Version => {
             println!("etcdlet {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -11,6 +11,7 @@
 # Ends with cargo's exit status.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/support/apt.sh
 
 strict=false
 prepare=false
@@ -24,20 +25,6 @@ while (($#)); do
 done
 
 heading() { printf '\n== %4d s  %s\n' "$SECONDS" "$*"; }
-
-# install_packages PACKAGE…: from the system's own sources, of which a broken foreign one does no harm.
-install_packages() {
-    local as_root=()
-    if ((EUID != 0)); then
-        if ! command -v sudo >/dev/null; then
-            echo "tests/run.sh: not root, no sudo, and these packages are missing: $*" >&2
-            return 1
-        fi
-        as_root=(sudo)
-    fi
-    "${as_root[@]}" apt-get -q update || true
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
-}
 
 if ! command -v cargo >/dev/null; then
     echo "tests/run.sh: no cargo: install the Rust toolchain that Cargo.toml names (rust-version)" >&2

@@ -1,8 +1,12 @@
 //! The command line.
 
+mod probe;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use probe::Probe;
 
 use crate::config::Overrides;
 
@@ -20,6 +24,8 @@ pub struct Cli {
 pub enum Command {
     /// Answers clients on behalf of the cluster; the default.
     Run(Box<Run>),
+    /// Fails unless a running etcdlet answers its health check.
+    Probe(Probe),
     /// Prints the version.
     Version,
 }

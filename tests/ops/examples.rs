@@ -9,7 +9,7 @@ use crate::{ROOT, files_below};
 
 /// `config/etcdlet.yaml` is the one with every key; the others are for a purpose each.
 const EXAMPLES: [&str; 6] =
-    ["apisix.yaml", "etcdlet.yaml", "minimal.yaml", "namespace.yaml", "tcp.yaml", "tls.yaml"];
+    ["etcdlet.yaml", "minimal.yaml", "namespace.yaml", "tcp.yaml", "tls.yaml", "watches.yaml"];
 
 /// With keys that are not known yet.
 pub(crate) const PENDING: [&str; 5] = [
@@ -43,24 +43,26 @@ fn every_configuration_in_the_manifests_is_accepted() {
 }
 
 /// What the configuration says, or a panic with every error.
-pub(crate) fn accept(name: &str, text: &str) -> Config {
+pub(crate) fn accept(name: &str, text: &str) {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let file = directory.path().join("etcdlet.yaml");
     fs::write(&file, text).expect("a file can be written");
-    config::load(Some(&file), &Overrides::default()).unwrap_or_else(|errors| panic!("{name}: {errors}"))
+    load(name, Some(&file), &Overrides::default());
 }
 
 fn accept_file(path: &str) {
-    if PENDING.contains(&path) {
-        return;
-    }
-    let file = Path::new(ROOT).join(path);
-    if let Err(errors) = config::load(Some(&file), &Overrides::default()) {
-        panic!("{path}: {errors}");
+    if !PENDING.contains(&path) {
+        load(path, Some(&Path::new(ROOT).join(path)), &Overrides::default());
     }
 }
 
-/// The least that must be said.
-pub(crate) fn somewhere() -> Overrides {
-    Overrides { endpoints: Some(vec!["192.0.2.1:2379".to_owned()]), ..Overrides::default() }
+/// With nothing said that need not be.
+pub(crate) fn defaults() -> Config {
+    // Nobody's address.
+    let endpoints = Some(vec!["192.0.2.1:2379".to_owned()]);
+    load("the defaults", None, &Overrides { endpoints, ..Overrides::default() })
+}
+
+fn load(name: &str, file: Option<&Path>, overrides: &Overrides) -> Config {
+    config::load(file, overrides).unwrap_or_else(|errors| panic!("{name}: {errors}"))
 }
