@@ -52,7 +52,7 @@ impl Root {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("chroot");
+        let mut command = Command::new("/usr/sbin/chroot");
         command.arg(format!("--userspec={USER}")).arg(self.0.path());
         command.args(["/etcdlet", "run", "--config", "/etcdlet.yaml"]).env_clear();
         command
