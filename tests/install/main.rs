@@ -1,8 +1,10 @@
-//! etcdlet as it is installed: the static binary in an empty root directory, and the image. It needs root and an
-//! optimised static build, and so is no part of the gate: `.ci/run --long ops` prepares and runs it.
+//! etcdlet as it is installed: the static binary in an empty root directory, the image, the unit under a systemd of
+//! its own. It needs root and an optimised static build, and so is no part of the gate: `.ci/run --long ops` prepares
+//! and runs it.
 
 mod empty_root;
 mod image;
+mod unit;
 
 #[path = "../support/mod.rs"]
 mod support;
