@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
         Command::CheckConfig(run) => check_config(*run),
         Command::Run(run) => serve(*run),
+        Command::Probe(probe) => probe.run().map_err(Into::into),
         Command::Version => {
             println!("etcdlet {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -11,6 +11,7 @@
 # Ends with cargo's exit status.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/support/apt.sh
 
 strict=false
 prepare=false
@@ -25,20 +26,6 @@ done
 
 heading() { printf '\n== %4d s  %s\n' "$SECONDS" "$*"; }
 
-# install_packages PACKAGE…: from the system's own sources, of which a broken foreign one does no harm.
-install_packages() {
-    local as_root=()
-    if ((EUID != 0)); then
-        if ! command -v sudo >/dev/null; then
-            echo "tests/run.sh: not root, no sudo, and these packages are missing: $*" >&2
-            return 1
-        fi
-        as_root=(sudo)
-    fi
-    "${as_root[@]}" apt-get -q update || true
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
-}
-
 if ! command -v cargo >/dev/null; then
     echo "tests/run.sh: no cargo: install the Rust toolchain that Cargo.toml names (rust-version)" >&2
     exit 1
@@ -51,7 +38,7 @@ if [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then missing+=(ca-certificates
 if ! command -v curl >/dev/null; then missing+=(curl); fi
 if ! compgen -G '/usr/share/keyrings/debian-archive-keyring.*' >/dev/null; then missing+=(debian-archive-keyring); fi
 if ! PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null; then missing+=(iproute2); fi
-if ! command -v systemd-socket-activate >/dev/null; then missing+=(systemd); fi
+if ! command -v systemd-analyze >/dev/null || ! command -v systemd-socket-activate >/dev/null; then missing+=(systemd); fi
 if ((${#missing[@]})); then
     heading "system packages: ${missing[*]}"
     install_packages "${missing[@]}"
@@ -63,8 +50,11 @@ echo "$releases"
 
 heading "tools"
 tests/support/tools.sh python
+# Not everybody has Go, and the manifests are checked without it too.
+kustomize=$(tests/support/tools.sh kustomize || true)
+echo "$kustomize"
 
-not_run=$(sed -n 's/^not available: //p' <<<"$releases")
+not_run=$(sed -n 's/^not available: //p' <<<"$releases"$'\n'"$kustomize")
 status=0
 if ! $prepare; then
     heading "cargo test"

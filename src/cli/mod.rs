@@ -1,11 +1,14 @@
 //! The command line.
 
 mod listen_tls;
+mod probe;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use probe::Probe;
 
 use self::listen_tls::ListenTlsFlags;
 use crate::config::Overrides;
@@ -26,6 +29,8 @@ pub enum Command {
     CheckConfig(Box<Run>),
     /// Answers clients on behalf of the cluster; the default.
     Run(Box<Run>),
+    /// Fails unless a running etcdlet answers its health check.
+    Probe(Probe),
     /// Prints the version.
     Version,
 }

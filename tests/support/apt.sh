@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A private view of the package mirror that this system already uses: its own lists, state and cache, so that
-# neither root nor a change to the system's package sources is needed. Sourced by etcd.sh and tools.sh.
+# neither root nor a change to the system's package sources is needed. At the end, the other way: packages for the
+# system itself. Sourced by the scripts that need either.
 
 # Prints the archives that may be the distribution's main one. Third parties name their suites alike
 # ("bookworm main", "stable main"); the keyring below is what turns those away.
@@ -44,3 +45,17 @@ apt_open() {
 
 # apt_failure STATE: why a command that logged to STATE/log failed, in a line.
 apt_failure() { grep -m 1 -E '^(E|W):' "$1/log" || tail -n 1 "$1/log"; }
+
+# install_packages PACKAGE…: from the system's own sources, of which a broken foreign one does no harm.
+install_packages() {
+    local as_root=()
+    if ((EUID != 0)); then
+        if ! command -v sudo >/dev/null; then
+            echo "apt.sh: not root, no sudo, and these packages are missing: $*" >&2
+            return 1
+        fi
+        as_root=(sudo)
+    fi
+    "${as_root[@]}" apt-get -q update || true
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
+}

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Puts programs that only the tests and benches use into <build directory>/tools, without installing anything.
 #
-#   tests/support/tools.sh [python] [haproxy]        both when none is named
+#   tests/support/tools.sh [python] [kustomize] [haproxy]        all when none is named
 #
-# python   tools/python/bin/python, an environment with etcd3, the etcd client that speaks gRPC by grpcio: a second
-#          implementation of gRPC beside Go's and ours; and with etcd3gw, which speaks to the JSON gateway
-# haproxy  tools/haproxy/bin/haproxy, which the benches compare with
+# python     tools/python/bin/python, an environment with etcd3, the etcd client that speaks gRPC by grpcio: a second
+#            implementation of gRPC beside Go's and ours; with etcd3gw, which speaks to the JSON gateway; with
+#            Kubernetes' schemas, and a parser of PromQL
+# kustomize  tools/kustomize/bin/kustomize, built by a Go toolchain
+# haproxy    tools/haproxy/bin/haproxy, which the benches compare with
 #
 # Prints one line a tool, "python target/tools/python/bin/python (…)", or "not available: haproxy (…)". Fails when
 # one of those asked for could not be had. A second run only prints.
@@ -14,7 +16,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/support/apt.sh
 
 # etcd3's generated code predates protobuf 4. grpcio is pinned because its C core decides the wire behaviour.
-readonly python_packages=(etcd3==0.12.0 grpcio==1.85.1 protobuf==3.20.3 six==1.17.0 tenacity==9.2.1 etcd3gw==2.7.0)
+readonly python_packages=(etcd3==0.12.0 grpcio==1.85.1 protobuf==3.20.3 six==1.17.0 tenacity==9.2.1 etcd3gw==2.7.0
+    kubernetes-validate==1.37.0 promql-parser==0.12.0)
 
 readonly root="${CARGO_TARGET_DIR:-target}/tools"
 mkdir -p "$root"
@@ -39,14 +42,38 @@ get_python() {
             return
         fi
         if ! "$home/bin/python" -m pip install -q --disable-pip-version-check "${python_packages[@]}" >>"$root/python.log" 2>&1 ||
-            ! "$home/bin/python" -c 'import etcd3, etcd3gw' >>"$root/python.log" 2>&1; then
+            ! "$home/bin/python" -c 'import etcd3, etcd3gw, kubernetes_validate, promql_parser' >>"$root/python.log" 2>&1; then
             tail -n 5 "$root/python.log" >&2
-            not_available python "the etcd client cannot be installed, see $root/python.log"
+            not_available python "its packages cannot be installed, see $root/python.log"
             return
         fi
         echo "${python_packages[*]}" >"$stamp"
     fi
     echo "python $home/bin/python (${python_packages[0]}, ${python_packages[1]})"
+}
+
+get_kustomize() {
+    local home="$root/kustomize" source=tests/support/kustomize-go stamp="$root/kustomize/.sum" sum
+    sum=$(cat "$source"/go.* | sha256sum)
+    if ! [[ -e $stamp && $(<"$stamp") == "$sum" ]]; then
+        if ! command -v go >/dev/null; then
+            not_available kustomize "no Go toolchain"
+            return
+        fi
+        say "building kustomize with Go"
+        rm -rf "$home"
+        mkdir -p "$home/bin"
+        if ! CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=readonly go build -C "$source" -buildvcs=false \
+            -trimpath -ldflags '-s -w' -o "$(realpath "$home")/bin/kustomize" sigs.k8s.io/kustomize/kustomize/v5 \
+            >"$root/kustomize.log" 2>&1; then
+            tail -n 5 "$root/kustomize.log" >&2
+            rm -rf "$home"
+            not_available kustomize "the Go build failed, see $root/kustomize.log"
+            return
+        fi
+        echo "$sum" >"$stamp"
+    fi
+    echo "kustomize $home/bin/kustomize ($(awk '$1 == "sigs.k8s.io/kustomize/kustomize/v5" { print $2 }' "$source/go.mod"))"
 }
 
 get_haproxy() {
@@ -84,10 +111,11 @@ EOF
 }
 
 missing=0
-if (($# == 0)); then set -- python haproxy; fi
+if (($# == 0)); then set -- python kustomize haproxy; fi
 for tool in "$@"; do
     case $tool in
         python) get_python ;;
+        kustomize) get_kustomize ;;
         haproxy) get_haproxy ;;
         *)
             say "no such tool: $tool"
