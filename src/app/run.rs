@@ -81,7 +81,8 @@ impl App {
             thread.start(index, running.clone())?;
         }
         drop((running, open_sender));
-        (plain.clear(), tcp.clear());
+        plain.clear();
+        tcp.clear();
         for (socket, entrance, server, terms) in tls.drain(..) {
             let listener = TlsListener {
                 listener: socket.attach()?,

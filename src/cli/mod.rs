@@ -169,11 +169,31 @@ fn positive(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::reference;
     use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_key_and_a_variable_that_is_named_after_it() {
+        let mut command = <Cli as CommandFactory>::command();
+        let run = command.find_subcommand_mut("run").unwrap();
+        let flags = run.get_arguments().filter(|flag| !["config", "help"].contains(&flag.get_id().as_str()));
+        let mut flags: Vec<String> = flags
+            .map(|flag| {
+                let name = flag.get_long().unwrap();
+                let variable = format!("ETCDLET_{}", name.to_uppercase().replace('-', "_"));
+                assert_eq!(flag.get_env().unwrap(), variable.as_str());
+                format!("--{name}")
+            })
+            .collect();
+        let mut documented: Vec<&str> = reference::keys().filter_map(|key| key.flag).collect();
+        flags.sort();
+        documented.sort_unstable();
+        assert_eq!(flags, documented);
     }
 
     #[test]

@@ -67,7 +67,8 @@ fn get(url: &Address, path: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     // Version 1.0 ends the answer with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", url.authority())?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", url.authority());
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -276,11 +276,11 @@ mod tests {
         );
         let effect = new.in_place_of(&before);
         let expected = document(
-            "{listen: [{url: a}], limits: {connections: 5, retry-buffer-bytes: 1MiB}, drain: {timeout: 1s},
+            "{listen: [{url: a}], limits: {connections: 6, retry-buffer-bytes: 1MiB}, drain: {timeout: 1s},
               upstream: {endpoints: [b], dns: c, cluster-id: 1}, threads: 1}",
         );
         assert_eq!(effect.root, expected.root);
-        assert_eq!(new.differences(&effect), ["listen", "upstream.cluster-id", "limits.connections"]);
+        assert_eq!(new.differences(&effect), ["listen", "upstream.cluster-id"]);
         assert_eq!(effect.differences(&effect), [] as [&str; 0]);
     }
 

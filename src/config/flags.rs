@@ -29,30 +29,9 @@ pub(super) fn document(overrides: &Overrides) -> Node {
         log_level,
         log_format,
     } = overrides;
-    let ListenTls {
-        trusted_ca_file,
-        client_cert_auth,
-        client_crl_file,
-        auto_tls,
-        self_signed_cert_validity,
-        cipher_suites,
-        min_version,
-        max_version,
-    } = listen_tls;
-    let tls = map([
-        ("cert-file", path(cert_file)),
-        ("key-file", path(key_file)),
-        ("trusted-ca-file", path(trusted_ca_file)),
-        ("client-cert-auth", client_cert_auth.as_deref().map(text)),
-        ("client-crl-file", path(client_crl_file)),
-        ("auto-tls", auto_tls.map(other)),
-        ("self-signed-cert-validity", self_signed_cert_validity.map(other)),
-        ("cipher-suites", cipher_suites.as_deref().map(texts)),
-        ("min-version", min_version.as_deref().map(text)),
-        ("max-version", max_version.as_deref().map(text)),
-    ]);
+    let tls = server(cert_file.as_ref(), key_file.as_ref(), listen_tls);
     let listener = |url: &String| {
-        let tls = tls.clone().filter(|_| url.starts_with("https"));
+        let tls = tls.clone().filter(|_| url.starts_with("https:") || url.starts_with("unixs:"));
         map([("url", Some(text(url))), ("tls", tls)])
     };
     let listen = listen_client_urls.as_ref();
@@ -74,17 +53,50 @@ pub(super) fn document(overrides: &Overrides) -> Node {
                 ("http-endpoints", http_endpoints.as_ref().map(|urls| texts(urls))),
                 ("discovery-srv", discovery_srv.as_deref().map(text)),
                 ("discovery-srv-name", discovery_srv_name.as_deref().map(text)),
-                ("tls", map([("cacert", path(cacert)), ("cert", path(cert)), ("key", path(key))])),
+                (
+                    "tls",
+                    map([
+                        ("cacert", path(cacert.as_ref())),
+                        ("cert", path(cert.as_ref())),
+                        ("key", path(key.as_ref())),
+                    ]),
+                ),
             ]),
         ),
         ("admin", map([("url", admin_url.as_deref().map(text))])),
-        ("threads", threads.map(other)),
+        ("threads", threads.map(|threads| other(&threads))),
         (
             "log",
             map([("level", log_level.as_deref().map(text)), ("format", log_format.as_deref().map(text))]),
         ),
     ]);
     document.unwrap_or(Node::Map(Vec::new()))
+}
+
+/// The section `tls` of a listener.
+fn server(cert: Option<&PathBuf>, key: Option<&PathBuf>, listen_tls: &ListenTls) -> Option<Node> {
+    let ListenTls {
+        trusted_ca_file,
+        client_cert_auth,
+        client_crl_file,
+        auto_tls,
+        self_signed_cert_validity,
+        cipher_suites,
+        min_version,
+        max_version,
+    } = listen_tls;
+    map([
+        ("cert-file", path(cert)),
+        ("key-file", path(key)),
+        ("trusted-ca-file", path(trusted_ca_file.as_ref())),
+        ("client-cert-auth", client_cert_auth.as_deref().map(text)),
+        ("client-crl-file", path(client_crl_file.as_ref())),
+        ("auto-tls", auto_tls.map(|flag| other(&flag))),
+        ("self-signed-cert-validity", self_signed_cert_validity.map(|years| other(&years))),
+        ("cipher-suites", cipher_suites.as_deref().map(texts)),
+        ("min-version", min_version.as_deref().map(text)),
+        ("max-version", max_version.as_deref().map(text)),
+    ])
 }
 
 /// `None` when nothing is in it.
@@ -107,12 +119,12 @@ fn texts(texts: &[String]) -> Node {
 }
 
 /// A number or a boolean.
-fn other(value: impl ToString) -> Node {
+fn other(value: &impl ToString) -> Node {
     Node::Scalar(Scalar::Other(value.to_string()))
 }
 
-fn path(path: &Option<PathBuf>) -> Option<Node> {
-    path.as_ref().map(|path| text(&path.to_string_lossy()))
+fn path(path: Option<&PathBuf>) -> Option<Node> {
+    path.map(|path| text(&path.to_string_lossy()))
 }
 
 #[cfg(test)]

@@ -18,5 +18,6 @@ mod config;
 mod engine;
 mod metadata;
 mod names;
+mod namespace;
 mod preface;
 mod requests;

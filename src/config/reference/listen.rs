@@ -48,7 +48,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "listen[].connections",
         flag: None,
         default: "",
-        reloads: true,
+        reloads: false,
         meaning: "Connections that this listener may have, within `limits.connections`.",
     },
     Key {
@@ -76,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "listen[].tls.client-cert-auth",
         flag: Some("--client-cert-auth"),
-        default: "`true` where there is a `trusted-ca-file`",
+        default: "true with a `trusted-ca-file`",
         reloads: false,
         meaning: "`optional`: a client may come without a certificate; one that it shows must be good. \
             `false` with a `trusted-ca-file` is an error: etcd would demand certificates.",

@@ -77,7 +77,7 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "admin.tls.client-cert-auth",
         flag: None,
-        default: "`true` where there is a `trusted-ca-file`",
+        default: "true with a `trusted-ca-file`",
         reloads: false,
         meaning: "As of a listener.",
     },

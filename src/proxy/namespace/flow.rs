@@ -179,7 +179,7 @@ impl Drop for Hold {
 }
 
 /// gRPC's own bytes before a message.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// Two levels a transaction, and each has an operation: by default etcd takes 128.
-const DEPTH_MAX: usize = 512;
+pub(super) const DEPTH_MAX: usize = 512;

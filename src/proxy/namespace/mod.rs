@@ -56,6 +56,15 @@ pub struct Namespaces {
     metrics: NamespaceMetrics,
 }
 
+/// The message that goes to a member in the place of this one, if it is let in.
+#[cfg(test)]
+pub(crate) fn edited_request(prefix: &'static [u8], path: &str, message: &[u8]) -> Option<Vec<u8>> {
+    let (request, _) = messages::of(path).expect("the path has keys");
+    let namespace = Namespace::new(&Bytes::from_static(prefix));
+    let frame = edit::edited(&namespace, request, message, flow::DEPTH_MAX).ok()?;
+    Some(frame.map_or_else(|| message.to_vec(), |frame| frame[flow::PREFIX..].to_vec()))
+}
+
 /// A call at the gate.
 pub(super) enum Entered {
     /// Nothing of it is edited.
