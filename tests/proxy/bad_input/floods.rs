@@ -175,7 +175,7 @@ fn floods() -> Vec<Flood> {
             End::Open,
             16 * MIB,
         ),
-        flood("pings", Vec::new(), |_| frame(PING, 0, 0, &[7; 8]), 100_000, End::Open, 8 * MIB),
+        flood("pings", Vec::new(), |_| frame(PING, 0, 0, &[7; 8]), 100_000, End::Closed, 8 * MIB),
         flood("settings", Vec::new(), |wave| settings(&[(4, wave)]), 50_000, End::Open, 8 * MIB),
         flood("windows", Vec::new(), |_| window_update(0, 1), 100_000, End::Open, 4 * MIB),
         flood(
