@@ -129,6 +129,8 @@ admin: {{url: 'http://{{admin}}'}}
         fault(&mut self.cluster.members[leader]);
         fault(&mut self.cluster.members[(leader + 1) % 3]);
         view_becomes(&self.sidecar, KNOWN_LIMIT, "none leads", |view| view["leader_state"] == "none").await;
+        // The threads that serve calls take the view over one by one.
+        sleep(TAKEN_OVER).await;
     }
 
     /// So many writes at the same time, each to its own key under `prefix`.
@@ -186,5 +188,6 @@ const HELD_MAX: usize = 1000;
 /// A sidecar without calls asks every 5 s, give or take a tenth; then a member that still followed needs
 /// up to two election timeouts of at most 2 s to see it.
 const KNOWN_LIMIT: Duration = Duration::from_secs(10);
+const TAKEN_OVER: Duration = Duration::from_millis(100);
 const AT_ONCE: Duration = Duration::from_millis(500);
 const CALLS_PER_CONNECTION: usize = 100;
