@@ -52,6 +52,10 @@ pub enum TlsError {
     RevocationList { path: PathBuf, detail: String },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
+    #[error(
+        "{path}: two revocation lists in it are of one issuer, {issuer}: only the first would count, leave the newest"
+    )]
+    RevocationListTwice { path: PathBuf, issuer: String },
     #[error("no self-signed certificate can be made: {0}")]
     SelfSigned(String),
 }
