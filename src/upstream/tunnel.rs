@@ -1,6 +1,7 @@
 //! Ways to members for bytes that pass as they are.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use prometheus::IntGauge;
 use tokio::net::TcpStream;
@@ -12,6 +13,7 @@ use super::connections::Connections;
 use super::pool::Upstream;
 use crate::net::socket::{Traffic, tune_to_member};
 use crate::net::stream::Stream;
+use crate::types::ids::EndpointId;
 
 /// An open connection to a member.
 pub struct Tunnel {
@@ -44,16 +46,14 @@ impl Upstream {
     /// Connects to the best member that can be connected to. Each is tried once; who has fewer tunnels
     /// is preferred to its equals.
     pub async fn tunnel(&self) -> Result<Tunnel, TunnelError> {
-        let routes = self.routes.load_full();
-        let mut tried = Places::default();
+        let mut tried = Vec::new();
         let mut error = TunnelError::NoMember;
-        let load = |place: usize| routes.connections[place].tunnels().saturating_mul(TUNNEL_IN_CALLS);
-        while let Some(place) = choose(&routes.view, Aim::Any, tried, load) {
-            tried.insert(place);
-            match self.connect(&routes.connections[place]).await {
+        while let Some(connections) = self.choose_for_tunnel(&tried) {
+            tried.push(connections.endpoint.id);
+            match self.connect(&connections).await {
                 Ok(tunnel) => return Ok(tunnel),
                 Err(why) => {
-                    let url = &routes.connections[place].endpoint.address;
+                    let url = &connections.endpoint.address;
                     tracing::debug!(%url, why, "no tunnel");
                     error = TunnelError::Unreachable(format!("{url}: {why}"));
                     self.suspect();
@@ -61,6 +61,20 @@ impl Upstream {
             }
         }
         Err(error)
+    }
+
+    /// By the view of this moment: a verdict is told once, and who was not connected to then does not
+    /// hear it.
+    fn choose_for_tunnel(&self, tried: &[EndpointId]) -> Option<Arc<Connections>> {
+        let routes = self.routes.load();
+        let mut places = Places::default();
+        for (place, known) in routes.connections.iter().enumerate() {
+            if tried.contains(&known.endpoint.id) {
+                places.insert(place);
+            }
+        }
+        let load = |place: usize| routes.connections[place].tunnels().saturating_mul(TUNNEL_IN_CALLS);
+        choose(&routes.view, Aim::Any, places, load).map(|place| routes.connections[place].clone())
     }
 
     async fn connect(&self, connections: &Connections) -> Result<Tunnel, String> {
@@ -114,3 +128,78 @@ impl Drop for Counted {
 /// Makes each one count where members are compared: beside a few calls more or less a member is as
 /// good as idle.
 const TUNNEL_IN_CALLS: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::{Duration, Instant};
+
+    use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+    use tokio::sync::watch;
+
+    use super::super::dial::{Dialer, Timeout};
+    use super::super::health::Signals;
+    use super::super::metrics::Families;
+    use super::super::view::{Endpoint, Leader, Member, Source, Standing, Verdict, View};
+    use super::super::vitals::Vitals;
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    #[tokio::test]
+    async fn the_second_member_is_chosen_by_what_is_known_then() {
+        let mut listeners = Vec::new();
+        for _ in 0..3 {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let member = |id: usize, standing| member(id, &listeners[id], standing);
+        let upstream = upstream();
+        upstream.adopt(view(vec![member(0, Standing::Healthy), member(1, Standing::Unproven)]));
+        let mut tunnel = Box::pin(upstream.tunnel());
+        // It has chosen the first, and cannot be connected before this task gives way.
+        poll_fn(|cx| Poll::Ready(assert!(tunnel.as_mut().poll(cx).is_pending()))).await;
+        // Both are gone, and have been told.
+        upstream.adopt(view(vec![member(2, Standing::Healthy)]));
+        let tunnel = tunnel.await.unwrap();
+        let Stream::Tcp(stream) = &tunnel.stream else { panic!("members are reached by TCP") };
+        assert_eq!(stream.peer_addr().unwrap(), listeners[2].local_addr().unwrap());
+    }
+
+    fn upstream() -> Upstream {
+        let dialer = Dialer {
+            control: Handle::current(),
+            tls: None,
+            timeout: Timeout::new(Duration::from_secs(3)),
+            http_endpoints: Arc::default(),
+        };
+        let (_, publisher) = watch::channel(Arc::default());
+        Upstream::new(dialer, Families::new(&Metrics::new()), Signals::default(), publisher)
+    }
+
+    fn view(members: Vec<Member>) -> Arc<View> {
+        Arc::new(View { members, leader: Leader::Unknown, ..View::default() })
+    }
+
+    fn member(id: usize, listener: &TcpListener, standing: Standing) -> Member {
+        let now = Instant::now();
+        Member {
+            endpoint: Endpoint {
+                id: EndpointId(id as u32),
+                address: format!("http://{}", listener.local_addr().unwrap()).parse().unwrap(),
+                server_name: None,
+                source: Source::Static,
+                priority: 0,
+                weight: 1,
+            },
+            name: None,
+            standing,
+            detail: String::new(),
+            since: now,
+            must_prove: false,
+            report: None,
+            vitals: Vitals::new(now),
+            verdict: Verdict::Stay,
+        }
+    }
+}
