@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,10 +51,11 @@ impl Acceptor {
         .await;
     }
 
-    /// Accepts connections that pass to a member as they are, until the drain begins.
-    pub async fn run_tcp(&self, listener: Accepting, entrance: Entrance) {
+    /// Accepts connections that pass to a member as they are, until the drain begins. `own` are all
+    /// addresses at which such come in.
+    pub async fn run_tcp(&self, listener: Accepting, entrance: Entrance, own: Arc<[SocketAddr]>) {
         self.accept(&listener, &entrance, |stream, _peer, slot| {
-            self.spawn(slot, |context| tcp::serve(stream, context));
+            self.spawn(slot, |context| tcp::serve(stream, context, own.clone()));
         })
         .await;
     }
