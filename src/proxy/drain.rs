@@ -42,6 +42,12 @@ impl Drain {
         self.begun.borrow().is_some()
     }
 
+    /// Ends when listeners close.
+    pub async fn backlog_ends(&self) {
+        self.begun().await;
+        tokio::time::sleep(BACKLOG_TIME).await;
+    }
+
     /// Ends when a client that has connected, but said nothing yet, is no longer waited for: one that
     /// came just before the drain began is still served.
     pub async fn patience_ends(&self) {
@@ -65,3 +71,6 @@ pub(super) fn status(effect: Effect) -> Status {
 /// A client of this machine that has connected sends its first bytes at once, and one that asks
 /// without a pause its next request.
 pub const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The system tells of who has connected before a timer of this length ends.
+const BACKLOG_TIME: Duration = Duration::from_millis(10);
