@@ -173,6 +173,8 @@ fn hosts(url: &ListenUrl) -> Vec<String> {
         // etcd's clients take the last part of the path for its name.
         ListenUrl::Unix { path, .. } => {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            // In a certificate it is an IA5String (RFC 5280, 4.2.1.6).
+            let name = name.filter(|name| name.is_ascii());
             local().into_iter().chain(name).collect()
         }
     }
