@@ -301,4 +301,11 @@ mod tests {
         assert!(errors[0].starts_with("--tls-min-version: unexpected TLS version"), "{errors:?}");
         assert_eq!(errors[1], "--client-crl-file: it goes with --trusted-ca-file");
     }
+
+    #[test]
+    fn the_name_of_a_socket_is_in_its_certificate_unless_it_cannot_be() {
+        let of = |url: &str| hosts(&url.parse().unwrap()).len();
+        assert_eq!(of("unixs:///run/etcdlet.sock"), 4);
+        assert_eq!(of("unixs:///run/\u{e9}tcdlet.sock"), 3);
+    }
 }
