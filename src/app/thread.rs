@@ -78,7 +78,7 @@ impl Thread {
     }
 }
 
-fn unusable(error: &io::Error) {
+pub(super) fn unusable(error: &io::Error) {
     tracing::error!(%error, "a listener cannot be used");
 }
 

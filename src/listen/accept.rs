@@ -13,7 +13,7 @@ use super::capacity::{Capacity, Entrance, Slot};
 use super::conn::{self, Context, Counted};
 use super::metrics::ListenMetrics;
 use super::tcp;
-use crate::net::listener::Accepting;
+use crate::net::listener::{Accepting, Listener};
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::net::transport::{Parked, Transport};
@@ -95,9 +95,9 @@ pub struct Handover {
     client: Arc<Client>,
 }
 
-/// Accepts TLS connections on the control runtime and hands them to the threads in turn.
+/// Accepts TLS connections away from the data path and hands them to its threads in turn.
 pub struct TlsListener {
-    pub listener: Accepting,
+    pub listener: Listener,
     pub server: Server,
     pub entrance: Entrance,
     pub terms: Arc<Terms>,
@@ -107,13 +107,16 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    pub async fn run(self, threads: Vec<mpsc::Sender<Handover>>) {
+    /// Until the drain begins.
+    pub async fn run(self, threads: Vec<mpsc::Sender<Handover>>) -> io::Result<()> {
+        let listener = self.listener.try_clone()?.attach()?;
         let mut next = 0;
-        accept(&self.listener, &self.drain, &self.metrics, &self.entrance, |stream, peer, slot| {
+        accept(&listener, &self.drain, &self.metrics, &self.entrance, |stream, peer, slot| {
             next = (next + 1) % threads.len();
             tokio::spawn(self.shake_hands(stream, peer, slot, threads[next].clone()));
         })
         .await;
+        Ok(())
     }
 
     fn shake_hands(
@@ -215,7 +218,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 mod tests {
     use super::super::capacity::tests::limits;
     use super::*;
-    use crate::net::listener::Listener;
     use crate::proxy::drain;
     use crate::telemetry::metrics::Metrics;
 
