@@ -143,3 +143,23 @@ fn a_self_signed_certificate_stays_until_its_time_is_nearly_up() {
     assert!(second != first && shown(now + year / 20 * 19) == second);
     assert_eq!(server.expiry(), None);
 }
+
+#[test]
+fn a_renewal_does_not_undo_a_reload() {
+    let year = Duration::from_secs(365 * 86_400);
+    let certificate = Certificate::SelfSigned { hosts: vec!["127.0.0.1".to_owned()], validity: year };
+    let (authority, other) = (Authority::new(), Authority::new());
+    let ca = authority.path("ca.pem");
+    let clients = Clients::Trusted { ca: ca.clone(), revoked: None, required: false };
+    let server = Server::try_new(&Config { certificate, clients, policy: Policy::default() }).unwrap();
+    let bundles = [fs::read(&ca).unwrap(), fs::read(other.path("ca.pem")).unwrap()];
+    let now = SystemTime::now();
+    for round in 1..=100 {
+        fs::write(&ca, &bundles[round % 2]).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.current_at(now + year * round as u32));
+            assert!(server.reload().unwrap());
+        });
+        assert!(!server.reload().unwrap(), "in round {round}: what is in use is not in the file");
+    }
+}
