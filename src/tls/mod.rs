@@ -54,7 +54,7 @@ pub enum TlsError {
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
     #[error(
-        "{path}: two revocation lists in it are of one issuer, {issuer}: only the first would count, leave the newest"
+        "{path}: two revocation lists in it are of the issuer {issuer}, and only the first would count: leave the newest (two CAs need two names)"
     )]
     RevocationListTwice { path: PathBuf, issuer: String },
     #[error("no self-signed certificate can be made: {0}")]
