@@ -19,6 +19,16 @@ pub struct Certificates {
     reloads: IntCounterVec,
 }
 
+/// What became of a reload; the worst of all sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reloaded {
+    Well,
+    /// Until a file changes.
+    Failed,
+    /// It may do the next time.
+    Unread,
+}
+
 impl Certificates {
     pub(super) fn new(servers: Vec<Server>, upstream: Option<Client>, metrics: &Metrics) -> Self {
         let certificates = Self {
@@ -54,33 +64,33 @@ impl Certificates {
     }
 
     /// Reads all files again. A set that does not fit together stays as it was, whatever becomes of
-    /// the others; what was wrong is logged and counted. Returns whether nothing was.
-    pub fn reload(&self) -> bool {
-        let mut is_well = true;
+    /// the others; what was wrong is logged and counted.
+    pub fn reload(&self) -> Reloaded {
+        let mut reloaded = Reloaded::Well;
         for server in &self.servers {
-            is_well &= self.note("listener", &server.files(), server.reload());
+            reloaded = reloaded.max(self.note("listener", &server.files(), server.reload()));
         }
         if let Some(client) = &self.upstream {
-            is_well &= self.note("upstream", &client.files(), client.reload());
+            reloaded = reloaded.max(self.note("upstream", &client.files(), client.reload()));
         }
         self.note_expiry();
-        is_well
+        reloaded
     }
 
-    fn note(&self, of: &str, files: &[PathBuf], outcome: Result<bool, TlsError>) -> bool {
-        let is_well = outcome.is_ok();
+    fn note(&self, of: &str, files: &[PathBuf], outcome: Result<bool, TlsError>) -> Reloaded {
         match outcome {
-            Ok(false) => {}
+            Ok(false) => Reloaded::Well,
             Ok(true) => {
                 tracing::info!(of, ?files, "certificates replaced: new connections use them");
                 self.reloads.with_label_values(&[REPLACED]).inc();
+                Reloaded::Well
             }
             Err(error) => {
                 tracing::error!(of, %error, "certificates cannot be replaced: those before stay in use");
                 self.reloads.with_label_values(&[FAILED]).inc();
+                if error.is_passing() { Reloaded::Unread } else { Reloaded::Failed }
             }
         }
-        is_well
     }
 
     fn note_expiry(&self) {
@@ -97,3 +107,38 @@ impl Certificates {
 
 const FAILED: &str = "failed";
 const REPLACED: &str = "replaced";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    use crate::tls::Identity;
+    use crate::tls::policy::Policy;
+    use crate::tls::server::{Certificate, Clients, Config};
+
+    #[test]
+    fn what_could_not_be_read_is_told_from_what_is_wrong() {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity { cert: directory.path().join("cert"), key: directory.path().join("key") };
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        fs::write(&identity.cert, &cert).unwrap();
+        fs::write(&identity.key, &key).unwrap();
+        let config = Config {
+            certificate: Certificate::Files(identity.clone()),
+            clients: Clients::Any,
+            policy: Policy::default(),
+        };
+        let server = Server::try_new(&config).unwrap();
+        let certificates = Certificates::new(vec![server], None, &Metrics::new());
+        assert_eq!(certificates.reload(), Reloaded::Well);
+        fs::write(&identity.key, "nonsense").unwrap();
+        assert_eq!(certificates.reload(), Reloaded::Failed);
+        fs::remove_file(&identity.key).unwrap();
+        assert_eq!(certificates.reload(), Reloaded::Failed);
+        // The system's own word for it, as if the disk did not answer.
+        fs::create_dir(&identity.key).unwrap();
+        assert_eq!(certificates.reload(), Reloaded::Unread);
+    }
+}

@@ -1,7 +1,8 @@
 //! The process: the only place that knows every part.
 //!
 //! ```text
-//!   control (main thread): admin port, TLS handshakes, connecting to the cluster, signals
+//!   control (main thread): admin port, probes, connecting to the cluster, signals
+//!   tls (thread):          accept, handshakes of clients ──> a thread of the data path
 //!   data path (threads):   accept ── proxy ── upstream, each on a runtime of one thread
 //!
 //!   SIGHUP, a file has changed ──> reload ──> settings, cluster, certificates, log level
@@ -16,6 +17,7 @@ mod build;
 mod certificates;
 pub mod check;
 mod files;
+mod handshakes;
 mod listeners;
 mod notify;
 mod reload;

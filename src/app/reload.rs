@@ -14,7 +14,7 @@ use prometheus::{Gauge, IntCounterVec, IntGauge, Opts};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, Reloaded};
 use super::files::Watched;
 use super::listeners::Limits;
 use super::notify::Notifier;
@@ -45,6 +45,8 @@ pub(super) struct Reloader {
     config: Config,
     /// Its files, as they looked before they were read.
     seen: Watched,
+    /// Some of them could not be read.
+    is_unread: bool,
     parts: Parts,
     drain: watch::Sender<Drain>,
     text: watch::Sender<ConfigText>,
@@ -71,7 +73,7 @@ impl Reloader {
         let metrics = ReloadMetrics::new(metrics);
         metrics.on_known_good();
         let seen = Watched::look(files(&source, &document));
-        (Self { source, document, config, seen, parts, drain, text, metrics }, shown)
+        (Self { source, document, config, seen, is_unread: false, parts, drain, text, metrics }, shown)
     }
 
     pub fn levels(&self) -> Levels {
@@ -92,8 +94,9 @@ impl Reloader {
                     tracing::info!("SIGHUP: the configuration is read again");
                     again(self.seen.clone()).await
                 }
-                seen = changed(&self.seen, self.config.reload.interval) => {
-                    tracing::info!("a file has changed: the configuration is read again");
+                seen = due(&self.seen, self.config.reload.interval, self.is_unread) => {
+                    let why = if self.is_unread { "could not be read" } else { "has changed" };
+                    tracing::info!("a file {why}: the configuration is read again");
                     seen
                 }
             };
@@ -114,7 +117,8 @@ impl Reloader {
                 tracing::error!(error, "the configuration is not taken over: all stays as it was");
             }
         }
-        if configuration.is_ok() && certificates {
+        self.is_unread = certificates == Reloaded::Unread;
+        if configuration.is_ok() && certificates == Reloaded::Well {
             self.metrics.on_success();
         } else {
             self.metrics.on_failure();
@@ -206,13 +210,14 @@ fn files(source: &Source, document: &Document) -> Vec<PathBuf> {
     source.file.iter().cloned().chain(document.files()).chain(named).collect()
 }
 
-/// Ends when a file looks different, with how they look then.
-async fn changed(seen: &Watched, interval: Option<Duration>) -> Watched {
+/// Ends when a file looks different, or the next time where one could not be read; with how they look
+/// then.
+async fn due(seen: &Watched, interval: Option<Duration>, is_unread: bool) -> Watched {
     let Some(interval) = interval else { return std::future::pending().await };
     loop {
         tokio::time::sleep(interval).await;
         let mut now = again(seen.clone()).await;
-        if now == *seen {
+        if now == *seen && !is_unread {
             continue;
         }
         // Who writes several files needs a moment.
@@ -244,3 +249,18 @@ fn text(document: &Document, waiting: &[String]) -> ConfigText {
 
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 const SETTLE_LOOKS: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_read_again_though_it_looks_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let seen = Watched::look([directory.path().to_owned()]);
+        let (interval, limit) = (Some(Duration::from_millis(10)), Duration::from_millis(500));
+        assert!(timeout(limit, due(&seen, interval, false)).await.is_err());
+        assert_eq!(timeout(limit, due(&seen, interval, true)).await, Ok(seen));
+    }
+}

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::App;
+use super::handshakes;
 use super::listeners::Listeners;
 use super::notify::Notifier;
 use super::thread::Thread;
@@ -83,18 +84,16 @@ impl App {
         drop((running, open_sender));
         plain.clear();
         tcp.clear();
-        for (socket, entrance, server, terms) in tls.drain(..) {
-            let listener = TlsListener {
-                listener: socket.attach()?,
-                server,
-                entrance,
-                terms,
-                capacity: limits.capacity.clone(),
-                metrics: self.listen_metrics.clone(),
-                drain: self.drain.clone(),
-            };
-            tokio::spawn(listener.run(handovers.clone()));
-        }
+        let tls = tls.drain(..).map(|(listener, entrance, server, terms)| TlsListener {
+            listener,
+            server,
+            entrance,
+            terms,
+            capacity: limits.capacity.clone(),
+            metrics: self.listen_metrics.clone(),
+            drain: self.drain.clone(),
+        });
+        handshakes::start(tls.collect(), &handovers)?;
         Ok((handovers, stopped))
     }
 }

@@ -1,6 +1,7 @@
 //! One thread of the data path.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,11 +60,12 @@ impl Thread {
                 }
             });
         }
+        let own: Arc<[SocketAddr]> = tcp.iter().filter_map(|(listener, _)| listener.address()).collect();
         for (listener, entrance) in tcp {
-            let acceptor = acceptor.clone();
+            let (acceptor, own) = (acceptor.clone(), own.clone());
             accepting.spawn(async move {
                 match listener.attach() {
-                    Ok(listener) => acceptor.run_tcp(listener, entrance).await,
+                    Ok(listener) => acceptor.run_tcp(listener, entrance, own).await,
                     Err(error) => unusable(&error),
                 }
             });
@@ -76,7 +78,7 @@ impl Thread {
     }
 }
 
-fn unusable(error: &io::Error) {
+pub(super) fn unusable(error: &io::Error) {
     tracing::error!(%error, "a listener cannot be used");
 }
 

@@ -252,6 +252,7 @@ listen:
 upstream: {endpoints: ['a:b'], connect-timeout: soon, discovery-srv-name: blue,
   cluster-id: x, sync-members: maybe, weights: {a: 0}, auth: {username: u}, nameservers: [dns], flavour: 1}
 limits: {connections: -1, handshake-timeout: 0s}
+drain: {delay: 10000000000000000000s}
 member: {name: m}
 log: {level: loud}
 ";
@@ -259,14 +260,15 @@ log: {level: loud}
             errors(text),
             [
                 "limits.connections: expected a whole number from 1 to 100000000, found \"-1\"",
-                "limits.handshake-timeout: expected a time above zero such as 5s, found \"0s\"",
+                "limits.handshake-timeout: expected a time above zero such as 5s, at most 100years, found \"0s\"",
+                "drain.delay: expected a time such as 5s, at most 100years, found \"10000000000000000000s\"",
                 "listen[0].tls: https://0.0.0.0:2380 needs a certificate and its key",
                 "listen[1].coalesce: expected true or false, found \"no\"",
                 "listen[1].colour: unknown key",
                 "upstream.endpoints: \"a:b\": \"b\" is not a port",
                 "upstream.discovery-srv-name: it goes with discovery-srv",
                 "upstream.nameservers: expected IP or IP:PORT, found \"dns\"",
-                "upstream.connect-timeout: expected a time above zero such as 5s, found \"soon\"",
+                "upstream.connect-timeout: expected a time above zero such as 5s, at most 100years, found \"soon\"",
                 "upstream.auth.password-file: username and password-file go together",
                 "upstream.cluster-id: expected a hexadecimal number, found \"x\"",
                 "upstream.sync-members: expected true or false, found \"maybe\"",

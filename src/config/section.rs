@@ -161,12 +161,12 @@ impl Section {
 
     /// A time with its unit: `5s`.
     pub fn duration(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Duration> {
-        self.parsed(key, "a time such as 5s", errors, |text| humantime::parse_duration(text).ok())
+        self.parsed(key, "a time such as 5s, at most 100years", errors, |text| time(text).ok())
     }
 
     pub fn positive_duration(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Duration> {
-        self.parsed(key, "a time above zero such as 5s", errors, |text| {
-            humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero())
+        self.parsed(key, "a time above zero such as 5s, at most 100years", errors, |text| {
+            time(text).ok().filter(|duration| !duration.is_zero())
         })
     }
 
@@ -192,6 +192,18 @@ impl Section {
         }
     }
 }
+
+/// A time with its unit, for a file or a flag.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time > TIME_MAX => Err("it must be at most 100years".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// No clock of this machine comes near its end by adding it: what is longer would be a panic then.
+const TIME_MAX: Duration = Duration::from_secs(100 * 31_557_600);
 
 fn scalar(path: &str, node: Node, errors: &mut Vec<String>) -> Option<String> {
     match node {

@@ -173,6 +173,8 @@ fn hosts(url: &ListenUrl) -> Vec<String> {
         // etcd's clients take the last part of the path for its name.
         ListenUrl::Unix { path, .. } => {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            // In a certificate it is an IA5String (RFC 5280, 4.2.1.6).
+            let name = name.filter(|name| name.is_ascii());
             local().into_iter().chain(name).collect()
         }
     }
@@ -298,5 +300,12 @@ mod tests {
         let errors = given(wrong).unwrap_err();
         assert!(errors[0].starts_with("--tls-min-version: unexpected TLS version"), "{errors:?}");
         assert_eq!(errors[1], "--client-crl-file: it goes with --trusted-ca-file");
+    }
+
+    #[test]
+    fn the_name_of_a_socket_is_in_its_certificate_unless_it_cannot_be() {
+        let of = |url: &str| hosts(&url.parse().unwrap()).len();
+        assert_eq!(of("unixs:///run/etcdlet.sock"), 4);
+        assert_eq!(of("unixs:///run/\u{e9}tcdlet.sock"), 3);
     }
 }

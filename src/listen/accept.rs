@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::capacity::{Capacity, Entrance, Slot};
 use super::conn::{self, Context, Counted};
 use super::metrics::ListenMetrics;
 use super::tcp;
-use crate::net::listener::Accepting;
+use crate::net::listener::{Accepting, Listener};
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::net::transport::{Parked, Transport};
@@ -50,10 +51,11 @@ impl Acceptor {
         .await;
     }
 
-    /// Accepts connections that pass to a member as they are, until the drain begins.
-    pub async fn run_tcp(&self, listener: Accepting, entrance: Entrance) {
+    /// Accepts connections that pass to a member as they are, until the drain begins. `own` are all
+    /// addresses at which such come in.
+    pub async fn run_tcp(&self, listener: Accepting, entrance: Entrance, own: Arc<[SocketAddr]>) {
         self.accept(&listener, &entrance, |stream, _peer, slot| {
-            self.spawn(slot, |context| tcp::serve(stream, context));
+            self.spawn(slot, |context| tcp::serve(stream, context, own.clone()));
         })
         .await;
     }
@@ -69,10 +71,8 @@ impl Acceptor {
     }
 
     async fn accept(&self, listener: &Accepting, entrance: &Entrance, serve: impl FnMut(Stream, Peer, Slot)) {
-        tokio::select! {
-            () = self.context.drain.begun() => {}
-            never = accept_all(listener, &self.context.metrics, entrance, serve) => match never {},
-        }
+        let Context { drain, metrics, .. } = &*self.context;
+        accept(listener, drain, metrics, entrance, serve).await;
     }
 
     fn spawn<F>(&self, slot: Slot, serve: impl FnOnce(Arc<Context>) -> F)
@@ -95,9 +95,9 @@ pub struct Handover {
     client: Arc<Client>,
 }
 
-/// Accepts TLS connections on the control runtime and hands them to the threads in turn.
+/// Accepts TLS connections away from the data path and hands them to its threads in turn.
 pub struct TlsListener {
-    pub listener: Accepting,
+    pub listener: Listener,
     pub server: Server,
     pub entrance: Entrance,
     pub terms: Arc<Terms>,
@@ -107,15 +107,16 @@ pub struct TlsListener {
 }
 
 impl TlsListener {
-    pub async fn run(self, threads: Vec<mpsc::Sender<Handover>>) {
+    /// Until the drain begins.
+    pub async fn run(self, threads: Vec<mpsc::Sender<Handover>>) -> io::Result<()> {
+        let listener = self.listener.try_clone()?.attach()?;
         let mut next = 0;
-        tokio::select! {
-            () = self.drain.begun() => {}
-            never = accept_all(&self.listener, &self.metrics, &self.entrance, |stream, peer, slot| {
-                next = (next + 1) % threads.len();
-                tokio::spawn(self.shake_hands(stream, peer, slot, threads[next].clone()));
-            }) => match never {},
-        }
+        accept(&listener, &self.drain, &self.metrics, &self.entrance, |stream, peer, slot| {
+            next = (next + 1) % threads.len();
+            tokio::spawn(self.shake_hands(stream, peer, slot, threads[next].clone()));
+        })
+        .await;
+        Ok(())
     }
 
     fn shake_hands(
@@ -161,6 +162,22 @@ fn peer_name(session: &server::TlsStream<Socket>) -> Option<String> {
     leaf::common_name(session.peer_certificates()?.first()?)
 }
 
+/// Until the drain begins, and those in the backlog at that moment have been accepted: they have
+/// connected, and would be reset.
+async fn accept(
+    listener: &Accepting,
+    drain: &Drain,
+    metrics: &ListenMetrics,
+    entrance: &Entrance,
+    serve: impl FnMut(Stream, Peer, Slot),
+) {
+    tokio::select! {
+        biased;
+        never = accept_all(listener, metrics, entrance, serve) => match never {},
+        () = drain.backlog_ends() => {}
+    }
+}
+
 async fn accept_all(
     listener: &Accepting,
     metrics: &ListenMetrics,
@@ -196,3 +213,26 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::super::capacity::tests::limits;
+    use super::*;
+    use crate::proxy::drain;
+    use crate::telemetry::metrics::Metrics;
+
+    #[tokio::test]
+    async fn who_has_connected_before_the_drain_began_is_accepted() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Listener::Tcp(listener).attach().unwrap();
+        let clients: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let (signal, drain) = drain::channel();
+        signal.begin(Duration::ZERO);
+        let (metrics, mut accepted) = (ListenMetrics::new(&Metrics::new()), Vec::new());
+        let entrance = Entrance::new(Capacity::new(limits(1000, None)), None);
+        accept(&listener, &drain, &metrics, &entrance, |stream, _, slot| accepted.push((stream, slot))).await;
+        assert_eq!(accepted.len(), clients.len());
+    }
+}

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+use http::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
@@ -16,6 +17,7 @@ use super::metrics::ListenMetrics;
 use super::sniff::{Protocol, sniff};
 use crate::api;
 use crate::net::transport::Transport;
+use crate::proxy::drain::PATIENCE;
 use crate::proxy::{Drain, Proxy};
 use crate::types::client::Client;
 
@@ -48,9 +50,12 @@ async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Clien
     let tunnel = Mutex::new(None);
     let service = service_fn(|request| async {
         let answering = heads.on_request();
-        let (response, becomes) = api::http::serve(request, &context.proxy, client.clone()).await;
+        let (mut response, becomes) = api::http::serve(request, &context.proxy, client.clone()).await;
         if becomes.is_some() {
             *tunnel.lock().expect("nobody panics while holding it") = becomes;
+        } else if context.drain.has_begun() {
+            // A client that knows takes another connection for its next request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok::<_, Infallible>(response.map(|body| Answer { body, _answering: answering }))
     });
@@ -64,7 +69,12 @@ async fn serve_h1(transport: Transport, context: Arc<Context>, client: Arc<Clien
             .with_upgrades()
     );
     let mut overdue = pin!(heads.overdue(limits.header_timeout));
-    let mut drain = pin!(context.drain.begun());
+    // One that is answered without a pause ends by its next answer: if it were closed now, that request
+    // may be on its way already.
+    let mut drain = pin!(async {
+        context.drain.begun().await;
+        heads.idle(PATIENCE).await;
+    });
     let mut draining = false;
     let outcome = loop {
         tokio::select! {

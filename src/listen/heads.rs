@@ -1,5 +1,5 @@
-//! How long the head of a request in HTTP/1.1 takes: hyper's own limit begins with the pause before
-//! it, which may be long.
+//! How long the head of a request in HTTP/1.1 takes, and the pause before it: hyper's own limit is for
+//! both together.
 
 use std::future::poll_fn;
 use std::io;
@@ -48,9 +48,20 @@ impl Heads {
 
     /// Ends when a head takes longer than `limit`.
     pub async fn overdue(&self, limit: Duration) {
+        self.lasts(limit, |inner| inner.open.load(Ordering::Relaxed)).await;
+    }
+
+    /// Ends when no head has begun for `limit`, and nothing is being answered.
+    pub async fn idle(&self, limit: Duration) {
+        self.lasts(limit, |inner| !inner.busy.load(Ordering::Relaxed)).await;
+    }
+
+    /// Ends when something has been so for `limit`, of one and the same head. To be polled whenever
+    /// the connection has been.
+    async fn lasts(&self, limit: Duration, is_so: impl Fn(&Inner) -> bool) {
         let mut timer: Option<(u64, Pin<Box<Sleep>>)> = None;
         poll_fn(|cx| {
-            if !self.0.open.load(Ordering::Relaxed) {
+            if !is_so(&self.0) {
                 timer = None;
                 return Poll::Pending;
             }
@@ -140,6 +151,7 @@ impl AsyncWrite for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
     use std::time::Instant;
     use tokio::time::timeout;
 
@@ -159,5 +171,23 @@ mod tests {
         heads.on_bytes();
         heads.overdue(limit).await;
         assert!(started.elapsed() >= limit);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_idle_when_no_head_has_begun_for_a_while_and_all_is_answered() {
+        let (heads, limit) = (Heads::default(), Duration::from_millis(50));
+        let mut idle = pin!(heads.idle(limit));
+        poll_fn(|cx| Poll::Ready(assert!(idle.as_mut().poll(cx).is_pending()))).await;
+        sleep(limit / 2).await;
+        // One that comes and goes between two looks.
+        heads.on_bytes();
+        drop(heads.on_request());
+        let answered = Instant::now();
+        idle.await;
+        assert!(answered.elapsed() >= limit);
+        let answering = heads.on_request();
+        assert!(timeout(2 * limit, heads.idle(limit)).await.is_err());
+        drop(answering);
+        heads.idle(limit).await;
     }
 }

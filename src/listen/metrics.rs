@@ -49,7 +49,7 @@ impl ListenMetrics {
             tunnel_failures: metrics.register(IntCounterVec::new(
                 Opts::new(
                     "etcdlet_tunnel_failures_total",
-                    "The same that could not be made or ended early, by reason: cut, lost, no member, unreachable.",
+                    "The same that could not be made or ended early, by reason: cut, loop, lost, no member, unreachable.",
                 ),
                 &["reason"],
             )),

@@ -1,7 +1,7 @@
 //! Client connections: accepting them, finding out what they speak, serving them.
 //!
 //! ```text
-//!   accept ──> (TLS, on the control runtime) ──> sniff ──> conn: h2 ──> api::grpc
+//!   accept ──> (TLS, on a thread of its own) ──> sniff ──> conn: h2 ──> api::grpc
 //!                                                            └── http/1 ──> api::http
 //!   accept ──> tcp ──> upstream::tunnel, as it is
 //! ```

@@ -28,8 +28,11 @@ enum Keepalive {
 enum Idle {
     Busy,
     Since(Instant),
-    /// It has been told to go.
-    Told,
+    /// It has been told to go, with a ping behind the word (RFC 9113, 6.8): the connection ends by its
+    /// answer.
+    Told {
+        until: Instant,
+    },
 }
 
 /// What there is to see of the connection.
@@ -72,7 +75,7 @@ impl Pulse {
         let turns = match self.idle {
             Idle::Busy => seen.streams == 0,
             Idle::Since(_) => seen.streams > 0,
-            Idle::Told => false,
+            Idle::Told { .. } => false,
         };
         begins || (turns && self.idle_timeout.is_some())
     }
@@ -93,6 +96,7 @@ impl Pulse {
         let (Keepalive::Pinged { until, .. } | Keepalive::Quiet { until, .. }) = self.keepalive;
         let idle = match (self.idle, self.idle_timeout) {
             (Idle::Since(since), Some(timeout)) => Some(since + timeout),
+            (Idle::Told { until }, _) => Some(until),
             _ => None,
         };
         let unfinished = self.unfinished.map(|(_, until)| until);
@@ -113,8 +117,17 @@ impl Pulse {
             && now >= since + timeout
             && seen.streams == 0
         {
-            self.idle = Idle::Told;
+            self.idle = Idle::Told { until: now + self.timeout };
             return Some(Due::GoAway);
+        }
+        if let Idle::Told { until } = self.idle
+            && now >= until
+        {
+            if seen.streams == 0 {
+                return Some(Due::Close(NO_ANSWER));
+            }
+            // A call that came just before the word.
+            self.idle = Idle::Told { until: now + self.timeout };
         }
         self.handle_keepalive(now, seen.reads)
     }
@@ -129,7 +142,7 @@ impl Pulse {
             return None;
         }
         match self.keepalive {
-            Keepalive::Pinged { .. } => Some(Due::Close("keep-alive")),
+            Keepalive::Pinged { .. } => Some(Due::Close(NO_ANSWER)),
             Keepalive::Quiet { .. } => {
                 self.keepalive = Keepalive::Pinged { reads, until: now + self.timeout };
                 Some(Due::Ping)
@@ -137,6 +150,9 @@ impl Pulse {
         }
     }
 }
+
+/// To a ping.
+const NO_ANSWER: &str = "keep-alive";
 
 #[cfg(test)]
 mod tests {
@@ -194,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_without_calls_is_told_to_go_once() {
+    fn a_connection_without_calls_is_told_to_go_once_and_closed_when_nobody_hears_it() {
         let start = Instant::now();
         let mut pulse = pulse(Some(10 * SECOND), start);
         let idle = Seen { streams: 0, ..busy(0) };
@@ -209,7 +225,11 @@ mod tests {
         assert_eq!(pulse.next(), start + 15 * SECOND);
         assert_eq!(pulse.handle_timeout(start + 15 * SECOND, idle), Some(Due::GoAway));
         assert!(!pulse.wants(idle));
-        assert_eq!(pulse.next(), start + 60 * SECOND);
+        assert_eq!(pulse.next(), start + 35 * SECOND);
+        // It had just sent one more.
+        assert_eq!(pulse.handle_timeout(start + 35 * SECOND, busy(2)), None);
+        assert_eq!(pulse.next(), start + 55 * SECOND);
+        assert_eq!(pulse.handle_timeout(start + 55 * SECOND, idle), Some(Due::Close("keep-alive")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A connection that passes to a member as it is: for clients that show etcd a certificate of their
 //! own, and whose calls nobody between may understand.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,10 +13,10 @@ use crate::proxy::Drain;
 
 /// Serves a connection until both sides have ended it, its member is given up, or a drain finds it
 /// quiet.
-pub(super) async fn serve(client: Stream, context: Arc<Context>) {
+pub(super) async fn serve(client: Stream, context: Arc<Context>, own: Arc<[SocketAddr]>) {
     let metrics = &context.metrics;
     let connected = tokio::select! {
-        connected = context.proxy.upstream().tunnel() => connected,
+        connected = context.proxy.upstream().tunnel(&own) => connected,
         () = context.drain.patience_ends() => return,
     };
     let mut tunnel = match connected {

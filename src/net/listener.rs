@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +82,14 @@ impl Listener {
         }
     }
 
+    /// Of one for TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.local() {
+            Some(Local::Tcp(address)) => Some(address),
+            _ => None,
+        }
+    }
+
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
@@ -117,5 +125,44 @@ impl Accepting {
     }
 }
 
+/// Whether a connection to `address` comes in at one of these, which are bound here.
+pub fn leads_to(address: SocketAddr, listeners: &[SocketAddr]) -> bool {
+    let accepts = |listener: &SocketAddr| match (listener.ip(), address.ip()) {
+        (own, ip) if own == ip => true,
+        (IpAddr::V4(own), ip @ IpAddr::V4(_)) => own.is_unspecified() && is_local(ip),
+        (IpAddr::V6(own), ip) => own.is_unspecified() && is_local(ip),
+        _ => false,
+    };
+    listeners.iter().any(|listener| listener.port() == address.port() && accepts(listener))
+}
+
+/// Whether an address is one of this host: it is reached from itself. Nothing is sent.
+fn is_local(ip: IpAddr) -> bool {
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let reached_from = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((ip, 1))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    ip.is_loopback() || ip.is_unspecified() || reached_from().is_ok_and(|from| from == ip)
+}
+
 /// A node's clients may all come back in the same second.
 const BACKLOG: i32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_back_is_found_whatever_name_this_host_has() {
+        let leads = |address: &str, listener: &str| {
+            leads_to(address.parse().unwrap(), &["127.0.0.1:1".parse().unwrap(), listener.parse().unwrap()])
+        };
+        assert!(leads("127.0.0.1:2379", "127.0.0.1:2379"));
+        assert!(leads("127.0.0.2:2379", "0.0.0.0:2379") && leads("127.0.0.2:2379", "[::]:2379"));
+        assert!(!leads("127.0.0.1:2380", "127.0.0.1:2379") && !leads("127.0.0.2:2379", "127.0.0.1:2379"));
+        // For documentation (RFC 5737): nobody's.
+        assert!(!leads("192.0.2.1:2379", "0.0.0.0:2379") && !leads("[::1]:2379", "0.0.0.0:2379"));
+    }
+}

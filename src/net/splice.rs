@@ -93,7 +93,11 @@ impl<'a> Way<'a> {
             let count = match self.from.try_read(scratch) {
                 Ok(0) => {
                     self.state = State::Ended;
-                    return self.to.shutdown_write();
+                    return match self.to.shutdown_write() {
+                        // It has ended, and was reset after that: there is nobody to be told.
+                        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                        told => told,
+                    };
                 }
                 Ok(count) => count,
                 Err(error) => return taken(Err(error)).map(|_| ()),
@@ -195,6 +199,17 @@ mod tests {
         member.read_to_end(&mut received).await.unwrap();
         assert_eq!(received.len(), sent);
         drop(member);
+        task.await.unwrap().0.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reset_after_the_end_is_no_loss() {
+        let (mut client, mut member, task) = spliced().await;
+        member.shutdown().await.unwrap();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        socket2::SockRef::from(&member).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(member);
+        client.shutdown().await.unwrap();
         task.await.unwrap().0.unwrap();
     }
 

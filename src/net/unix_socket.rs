@@ -2,9 +2,9 @@
 //!
 //! Invariant: from its first moment the file lets in nobody whom its mode, owner and group will not.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -39,10 +39,14 @@ pub(super) fn bind(path: &Path, access: &Access, backlog: i32) -> io::Result<(Un
     socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile::of(path)?;
     if owner.is_some() || group.is_some() {
-        chown(path, owner, group)?;
+        lchown(path, owner, group)?;
     }
     fs::set_permissions(path, Permissions::from_mode(access.mode))?;
     socket.listen(backlog)?;
+    // Until then another process that starts takes it for one that was left behind.
+    if !file.is_in_place() {
+        return Err(in_use());
+    }
     Ok((socket.into(), file))
 }
 
@@ -105,16 +109,16 @@ impl SocketFile {
         Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
     }
 
-    fn is(&self, found: &Metadata) -> bool {
-        (self.device, self.inode) == (found.dev(), found.ino())
+    /// While the socket is open nobody else's file can have its number.
+    fn is_in_place(&self) -> bool {
+        fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (self.device, self.inode) == (found.dev(), found.ino()))
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // While the socket is open nobody else's file can have its number.
-        if let Ok(found) = fs::symlink_metadata(&self.path)
-            && self.is(&found)
+        if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "the socket cannot be removed");
@@ -161,7 +165,9 @@ mod tests {
         let path = directory.path().join("socket");
         let (_listener, file) = bind(&path, &ACCESS, 1).unwrap();
         fs::remove_file(&path).unwrap();
+        assert!(!file.is_in_place());
         let _other = UnixListener::bind(&path).unwrap();
+        assert!(!file.is_in_place());
         drop(file);
         assert!(path.exists());
     }

@@ -38,6 +38,16 @@ impl Drain {
         let _gone = begun.wait_for(Option::is_some).await;
     }
 
+    pub fn has_begun(&self) -> bool {
+        self.begun.borrow().is_some()
+    }
+
+    /// Ends when listeners close.
+    pub async fn backlog_ends(&self) {
+        self.begun().await;
+        tokio::time::sleep(BACKLOG_TIME).await;
+    }
+
     /// Ends when a client that has connected, but said nothing yet, is no longer waited for: one that
     /// came just before the drain began is still served.
     pub async fn patience_ends(&self) {
@@ -58,5 +68,9 @@ pub(super) fn status(effect: Effect) -> Status {
     Status::new(Code::Unavailable, text)
 }
 
-/// A client of this machine that has connected sends its first bytes at once.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// A client of this machine that has connected sends its first bytes at once, and one that asks
+/// without a pause its next request.
+pub const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The system tells of who has connected before a timer of this length ends.
+const BACKLOG_TIME: Duration = Duration::from_millis(10);

@@ -23,6 +23,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,13 +48,26 @@ pub enum TlsError {
     #[error("{path}: {source}")]
     Pem { path: PathBuf, source: rustls_pki_types::pem::Error },
     #[error("{path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read { path: PathBuf, source: io::Error },
     #[error("{path}: not a certificate revocation list: {detail}")]
     RevocationList { path: PathBuf, detail: String },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
+    #[error(
+        "{path}: two revocation lists in it are of the issuer {issuer}, and only the first would count: leave the newest (two CAs need two names)"
+    )]
+    RevocationListTwice { path: PathBuf, issuer: String },
     #[error("no self-signed certificate can be made: {0}")]
     SelfSigned(String),
+}
+
+impl TlsError {
+    /// Whether the same files may do later, without a change that could be seen in them: out of file
+    /// descriptors, or a disk that does not answer.
+    pub fn is_passing(&self) -> bool {
+        let lasts = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+        matches!(self, Self::Read { source, .. } if !lasts(source.kind()))
+    }
 }
 
 /// A certificate chain and its key, PEM files.

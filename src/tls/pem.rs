@@ -1,10 +1,12 @@
 //! Certificates, keys and revocation lists in the bytes of a file. Errors name the file.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::TlsError;
 use super::files::Files;
@@ -50,7 +52,26 @@ pub(super) fn revocation_lists(
     if found.is_empty() {
         return Err(TlsError::NoRevocationList { path: path.to_owned() });
     }
+    refuse_namesakes(&found, path)?;
     Ok(found)
+}
+
+/// Only the first list of an issuer's name is ever looked into (rustls-webpki): what an older one before
+/// it does not revoke would count, and where two CAs share a name, nothing of the second one.
+fn refuse_namesakes(lists: &[CertificateRevocationListDer<'static>], path: &Path) -> Result<(), TlsError> {
+    if lists.len() < 2 {
+        return Ok(());
+    }
+    let mut issuers = HashSet::new();
+    for list in lists {
+        let (_, list) = CertificateRevocationList::from_der(list)
+            .map_err(|error| TlsError::RevocationList { path: path.to_owned(), detail: error.to_string() })?;
+        let issuer = &list.tbs_cert_list.issuer;
+        if !issuers.insert(issuer.as_raw()) {
+            return Err(TlsError::RevocationListTwice { path: path.to_owned(), issuer: issuer.to_string() });
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, source: pem::Error) -> TlsError {

@@ -1,7 +1,7 @@
 //! What a TLS listener presents, and whom it asks for.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -54,6 +54,8 @@ pub enum Clients {
 pub struct Server {
     config: Arc<Config>,
     current: Arc<ArcSwap<Made>>,
+    /// Held from the look at `current` to its replacement: a renewal must not undo a reload.
+    replacing: Arc<Mutex<()>>,
 }
 
 /// What the files gave.
@@ -76,7 +78,8 @@ impl Server {
     pub fn try_new(config: &Config) -> Result<Self, TlsError> {
         let files = Files::read(&config.files())?;
         let made = Made::try_new(config, files, None, SystemTime::now())?;
-        Ok(Self { config: Arc::new(config.clone()), current: Arc::new(ArcSwap::from_pointee(made)) })
+        let current = Arc::new(ArcSwap::from_pointee(made));
+        Ok(Self { config: Arc::new(config.clone()), current, replacing: Arc::default() })
     }
 
     /// For the next connection.
@@ -86,7 +89,12 @@ impl Server {
 
     pub(super) fn current_at(&self, now: SystemTime) -> Arc<ServerConfig> {
         let current = self.current.load();
-        if !matches!(&current.own, Own::SelfSigned(own) if now >= own.renew_at) {
+        if !current.is_due(now) {
+            return current.server.clone();
+        }
+        let _replacing = self.replacing.lock().expect("nobody panics while holding it");
+        let current = self.current.load();
+        if !current.is_due(now) {
             return current.server.clone();
         }
         match Made::try_new(&self.config, current.files.clone(), None, now) {
@@ -106,6 +114,7 @@ impl Server {
     /// them leaves everything as it was. Connections that are open stay as they are.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let files = Files::read(&self.config.files())?;
+        let _replacing = self.replacing.lock().expect("nobody panics while holding it");
         let current = self.current.load();
         if files == current.files {
             return Ok(false);
@@ -144,6 +153,10 @@ impl Config {
 }
 
 impl Made {
+    fn is_due(&self, now: SystemTime) -> bool {
+        matches!(&self.own, Own::SelfSigned(own) if now >= own.renew_at)
+    }
+
     /// `before` is what was shown until now.
     fn try_new(
         config: &Config,

@@ -85,7 +85,7 @@ impl Upstream {
         self.changes.changed()
     }
 
-    fn adopt(&self, view: Arc<View>) {
+    pub(super) fn adopt(&self, view: Arc<View>) {
         let old = self.routes.load_full();
         let connections = view.members.iter().map(|member| self.connections(&old, member)).collect();
         let gone = old.view.members.iter().filter(|before| {

@@ -3,6 +3,7 @@
 mod anonymous;
 mod automatic;
 mod clients;
+mod crowd;
 mod identity;
 mod inherit;
 mod listener;

@@ -88,7 +88,8 @@ pub(super) const KEYS: &[Key] = &[
         reloads: true,
         meaning: "Revocation lists of that CA or of those below it, PEM (several) or DER (one). Every \
             certificate of a client's chain is looked up in the list of its issuer. Where there is no list \
-            for it, it counts; a list whose time is up still holds.",
+            for it, it counts; a list whose time is up still holds. Two lists whose issuers have the same name \
+            are refused: only one could be looked into.",
     },
     Key {
         path: "listen[].tls.min-version",

@@ -7,9 +7,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Identity;
 
@@ -43,13 +47,36 @@ impl Authority {
         if let Some(name) = common_name {
             params.distinguished_name.push(DnType::CommonName, name);
         }
-        params.not_after = rcgen::date_time_ymd(2500, 1, 1);
+        params.not_after = date_time_ymd(2500, 1, 1);
         let key = KeyPair::generate().unwrap();
         let identity =
             Identity { cert: self.path(&format!("{file}.pem")), key: self.path(&format!("{file}.key")) };
         fs::write(&identity.cert, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
         fs::write(&identity.key, key.serialize_pem()).unwrap();
         identity
+    }
+
+    /// A list of what it has signed and does not stand for any longer, in PEM.
+    fn revocation_list(&self, revoked: &[&Identity]) -> String {
+        let revoked = revoked.iter().map(|identity| {
+            let der = of_file(&identity.cert);
+            let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(certificate.raw_serial()),
+                revocation_time: date_time_ymd(2026, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2026, 1, 2),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     /// A client that trusts it.

@@ -100,6 +100,29 @@ fn a_list_that_is_none_is_refused_by_its_name() {
     }
 }
 
+/// Whatever the second one revokes would be let in.
+#[test]
+fn two_lists_of_one_issuer_are_refused_and_leave_the_one_before_in_use() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let identity = authority.issue("server", None);
+    let list = authority.path("crl");
+    let clients =
+        Clients::Trusted { ca: authority.path("ca.pem"), revoked: Some(list.clone()), required: true };
+    let config = Config { clients, ..showing(&identity) };
+    let (old, new) = (authority.revocation_list(&[]), authority.revocation_list(&[&identity]));
+    fs::write(&list, format!("{old}{}", other.revocation_list(&[]))).unwrap();
+    let server = Server::try_new(&config).unwrap();
+    let before = server.current();
+    fs::write(&list, format!("{old}{new}")).unwrap();
+    for error in [server.reload().unwrap_err(), Server::try_new(&config).err().unwrap()] {
+        let error = error.to_string();
+        assert!(error.starts_with(&list.display().to_string()) && error.contains("CN=CA "), "{error}");
+    }
+    assert!(Arc::ptr_eq(&server.current(), &before));
+    fs::write(&list, new).unwrap();
+    assert!(server.reload().unwrap());
+}
+
 #[test]
 fn a_self_signed_certificate_stays_until_its_time_is_nearly_up() {
     let year = Duration::from_secs(365 * 86_400);
@@ -119,4 +142,24 @@ fn a_self_signed_certificate_stays_until_its_time_is_nearly_up() {
     let second = shown(now + year / 20 * 19);
     assert!(second != first && shown(now + year / 20 * 19) == second);
     assert_eq!(server.expiry(), None);
+}
+
+#[test]
+fn a_renewal_does_not_undo_a_reload() {
+    let year = Duration::from_secs(365 * 86_400);
+    let certificate = Certificate::SelfSigned { hosts: vec!["127.0.0.1".to_owned()], validity: year };
+    let (authority, other) = (Authority::new(), Authority::new());
+    let ca = authority.path("ca.pem");
+    let clients = Clients::Trusted { ca: ca.clone(), revoked: None, required: false };
+    let server = Server::try_new(&Config { certificate, clients, policy: Policy::default() }).unwrap();
+    let bundles = [fs::read(&ca).unwrap(), fs::read(other.path("ca.pem")).unwrap()];
+    let now = SystemTime::now();
+    for round in 1..=100 {
+        fs::write(&ca, &bundles[round % 2]).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.current_at(now + year * round as u32));
+            assert!(server.reload().unwrap());
+        });
+        assert!(!server.reload().unwrap(), "in round {round}: what is in use is not in the file");
+    }
 }

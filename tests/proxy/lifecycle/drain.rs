@@ -80,6 +80,23 @@ async fn a_request_in_http_1_finishes_too_and_its_connection_ends() {
     assert!(sidecar.wait(Duration::from_secs(2)).is_some_and(|status| status.success()));
 }
 
+/// Its client may have sent the next one before it could know of the drain.
+#[tokio::test]
+async fn a_request_that_comes_just_after_the_drain_began_is_answered_with_the_last_word() {
+    let etcd = Etcd::start();
+    let mut sidecar = Sidecar::start(&etcd.endpoints());
+    let mut client = Connection::open(&sidecar.url()).await;
+    assert_eq!(client.get("/version").await.header("connection"), None);
+    sidecar.terminate();
+    while TcpStream::connect(sidecar.addr()).await.is_ok() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let answer = client.get("/version").await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(client.is_closed_within(Duration::from_secs(1)).await);
+    assert!(wait(&mut sidecar, Duration::from_secs(2)).await.is_some_and(|status| status.success()));
+}
+
 #[tokio::test]
 async fn a_call_that_never_ends_is_cut_at_the_time_limit() {
     let upstream = Upstream::start(|call| async move {

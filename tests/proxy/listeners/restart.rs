@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::activation::{Activated, configuration};
 use super::socket;
+use crate::http1::client::Connection;
 use crate::support::etcd::Etcd;
 use crate::support::grpc::{Channel, End};
 
@@ -40,6 +41,7 @@ async fn a_restart_under_load_fails_no_call() {
     for _ in 0..3 {
         clients.push(tokio::spawn(requests(address, load.clone())));
         clients.push(tokio::spawn(requests_of_unix(path.clone(), load.clone())));
+        clients.push(tokio::spawn(kept_alive(address, load.clone())));
     }
     for _ in 0..3 {
         load.makes_progress().await;
@@ -63,12 +65,13 @@ async fn a_restart_under_load_fails_no_call() {
 struct Load {
     grpc: AtomicUsize,
     http: AtomicUsize,
+    kept: AtomicUsize,
     over: AtomicBool,
 }
 
 impl Load {
     async fn makes_progress(&self) {
-        for counter in [&self.grpc, &self.http] {
+        for counter in [&self.grpc, &self.http, &self.kept] {
             let before = counter.load(Ordering::Relaxed);
             let progress = async {
                 while counter.load(Ordering::Relaxed) < before + 200 {
@@ -107,6 +110,20 @@ async fn requests_of_unix(path: PathBuf, load: Arc<Load>) {
     while !load.over.load(Ordering::Relaxed) {
         let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
         request(stream, &load).await;
+    }
+}
+
+/// Writes without a pause on one connection, and on a new one when an answer says that it is the last.
+async fn kept_alive(address: SocketAddr, load: Arc<Load>) {
+    let url = format!("http://{address}");
+    let mut connection = Connection::open(&url).await;
+    while !load.over.load(Ordering::Relaxed) {
+        let put = connection.post("/v3/kv/put", r#"{"key": "YQ==", "value": "Yg=="}"#).await;
+        assert_eq!(put.status, 200, "{}", put.text());
+        if put.header("connection").is_some_and(|value| value == "close") {
+            connection = Connection::open(&url).await;
+        }
+        load.kept.fetch_add(1, Ordering::Relaxed);
     }
 }
 
