@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntCounterVec, IntGauge, Opts};
+use prometheus::{Gauge, IntCounterVec, IntGauge};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
@@ -167,12 +167,12 @@ impl Reloader {
 
 impl ReloadMetrics {
     fn new(metrics: &Metrics) -> Self {
-        let reloads = Opts::new(
+        let reloads = (
             "etcdlet_config_reloads_total",
             "Times that configuration and certificates were read again, by outcome: ok, failed.",
         );
         Self {
-            reloads: metrics.register(IntCounterVec::new(reloads, &["outcome"])),
+            reloads: metrics.register_counters(reloads, "outcome", &[OK, FAILED]),
             succeeded_at: metrics.register(Gauge::new(
                 "etcdlet_config_last_reload_success_timestamp_seconds",
                 "When all of it was last read and found right; at first the start.",
@@ -185,7 +185,7 @@ impl ReloadMetrics {
     }
 
     fn on_success(&self) {
-        self.reloads.with_label_values(&["ok"]).inc();
+        self.reloads.with_label_values(&[OK]).inc();
         self.on_known_good();
     }
 
@@ -195,7 +195,7 @@ impl ReloadMetrics {
     }
 
     fn on_failure(&self) {
-        self.reloads.with_label_values(&["failed"]).inc();
+        self.reloads.with_label_values(&[FAILED]).inc();
     }
 }
 
@@ -243,4 +243,20 @@ fn text(document: &Document, waiting: &[String]) -> ConfigText {
 }
 
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
+const OK: &str = "ok";
+const FAILED: &str = "failed";
+
 const SETTLE_LOOKS: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_is_an_increase() {
+        let metrics = Metrics::new();
+        let _reloads = ReloadMetrics::new(&metrics);
+        let shown = String::from_utf8(metrics.render()).unwrap();
+        assert!(shown.contains("etcdlet_config_reloads_total{outcome=\"failed\"} 0\n"), "{shown}");
+    }
+}
