@@ -78,6 +78,7 @@ impl App {
         let mut inherited = Inherited::from_env()?;
         let admin_listener = listeners::bind(&admin.url, &mut inherited)?;
         let admin_tls = admin.tls.as_ref().map(Server::try_new).transpose()?;
+        let any_host = admin.any_host;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
@@ -110,6 +111,7 @@ impl App {
             admin: (admin_listener, admin_tls),
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {
+                any_host,
                 metrics,
                 health: Health { heartbeats: heartbeats.clone(), phase: phases, views: views.clone() },
                 views,
