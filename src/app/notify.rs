@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::health::{Health, Phase};
 use crate::upstream::view::{Leader, Member, View};
@@ -80,13 +81,19 @@ impl Notifier {
     async fn follow_within(self, health: Health, watchdog: Option<Duration>) {
         let alive = async {
             let Some(limit) = watchdog else { return };
-            let mut ticks = tokio::time::interval(limit / 2);
+            // More often than it is told: a process that was silent, and recovers, has until the end.
+            let mut ticks = tokio::time::interval(limit / 10);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut told_at = None;
             let mut was_silent = false;
             loop {
-                ticks.tick().await;
+                let now = ticks.tick().await;
                 let silent = health.heartbeats.silent(Instant::now());
                 if silent.is_empty() {
-                    self.tell("WATCHDOG=1");
+                    if told_at.is_none_or(|told_at| now - told_at >= limit / 2) {
+                        self.tell("WATCHDOG=1");
+                        told_at = Some(now);
+                    }
                 } else if !was_silent {
                     tracing::error!(
                         ?silent,
@@ -176,6 +183,24 @@ mod tests {
         let (manager, notifier) = pair("abstract");
         notifier.ready();
         assert_eq!(heard(&manager), ["READY=1"]);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_answers_again_in_time_is_told_of_in_time() {
+        let (manager, notifier) = pair("recovered");
+        let heartbeats = Heartbeats::new(1, Instant::now() - 2 * SILENT_AFTER);
+        let beat = heartbeats.of(0);
+        let (_phase, phase) = watch::channel(Phase::Serving);
+        let (_views, views) = watch::channel(Arc::new(View::default()));
+        let health = Health { heartbeats, phase, views };
+        let limit = Duration::from_secs(1);
+        let following = tokio::spawn(notifier.follow_within(health, Some(limit)));
+        // Whenever the last word was, it was before this.
+        tokio::time::sleep(limit.mul_f64(0.55)).await;
+        beat.beat(Instant::now());
+        tokio::time::sleep(limit.mul_f64(0.2)).await;
+        assert!(heard(&manager).contains(&"WATCHDOG=1".to_owned()));
+        following.abort();
     }
 
     #[tokio::test]
