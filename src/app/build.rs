@@ -104,8 +104,8 @@ impl App {
         let servers = listeners.certificates().chain(admin_tls.clone()).collect();
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
-        let limits = listeners.limits.clone();
-        let parts = Parts { cluster, settings, limits, namespaces, watches, levels, certificates };
+        let capacity = listeners.capacity.clone();
+        let parts = Parts { cluster, settings, capacity, namespaces, watches, levels, certificates };
         let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),

@@ -8,6 +8,7 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Gauge, IntCounterVec, IntGauge};
@@ -16,10 +17,10 @@ use tokio::sync::watch;
 
 use super::certificates::Certificates;
 use super::files::Watched;
-use super::listeners::Limits;
 use super::notify::Notifier;
 use crate::admin::ConfigText;
 use crate::config::{Config, ConfigErrors, Document, Drain, Shown, Source};
+use crate::listen::capacity::Capacity;
 use crate::proxy::Settings;
 use crate::proxy::namespace::Namespaces;
 use crate::proxy::watch::Hub;
@@ -31,7 +32,7 @@ use crate::upstream::Cluster;
 pub(super) struct Parts {
     pub cluster: Cluster,
     pub settings: Settings,
-    pub limits: Limits,
+    pub capacity: Arc<Capacity>,
     pub namespaces: Namespaces,
     pub watches: Hub,
     pub levels: Levels,
@@ -144,7 +145,7 @@ impl Reloader {
         // What can still fail comes first.
         self.parts.cluster.reload(&config.upstream).map_err(|error| told(&error))?;
         self.parts.settings.set(config.proxy.clone());
-        self.parts.limits.adopt(&config.listen);
+        self.parts.capacity.set_limits(config.listen.limits.clone());
         self.parts.namespaces.set(&config.proxy.namespace);
         if let Some(credentials) = &config.upstream.credentials {
             self.parts.watches.set_credentials(credentials);
@@ -242,10 +243,10 @@ fn text(document: &Document, waiting: &[String]) -> ConfigText {
     ConfigText { yaml: yaml.into(), json: json.into() }
 }
 
-const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 const OK: &str = "ok";
 const FAILED: &str = "failed";
 
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 const SETTLE_LOOKS: u32 = 20;
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl App {
 
     /// The threads, and what tells that one of them has ended.
     fn start(&mut self) -> io::Result<(Vec<mpsc::Sender<Handover>>, mpsc::Receiver<()>)> {
-        let Listeners { plain, tcp, tls, files: _, limits } = &mut self.listeners;
+        let Listeners { plain, tcp, tls, files: _, capacity } = &mut self.listeners;
         let (running, stopped) = mpsc::channel(1);
         let mut handovers = Vec::new();
         // What clients share lives on one thread, for those of the others too.
@@ -58,7 +58,7 @@ impl App {
             let thread = Thread {
                 acceptor: Acceptor::new(
                     proxy.clone(),
-                    limits.capacity.clone(),
+                    capacity.clone(),
                     self.drain.clone(),
                     self.listen_metrics.clone(),
                     open_sender.clone(),
@@ -89,7 +89,7 @@ impl App {
                 server,
                 entrance,
                 terms,
-                capacity: limits.capacity.clone(),
+                capacity: capacity.clone(),
                 metrics: self.listen_metrics.clone(),
                 drain: self.drain.clone(),
             };
