@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 pub use probe::Probe;
 
 use self::listen_tls::ListenTlsFlags;
-use crate::config::Overrides;
+use crate::config::{Overrides, time};
 
 /// The per-node etcd agent: applications talk to 127.0.0.1:2379 as if etcd ran there.
 #[derive(Debug, Parser)]
@@ -89,7 +89,7 @@ pub struct Run {
     #[arg(long, env = "ETCDLET_ADMIN_URL", value_name = "URL")]
     admin_url: Option<String>,
     /// Clients without TLS that ping more often are sent away.
-    #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_MIN_TIME", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_MIN_TIME", value_name = "TIME", value_parser = time)]
     grpc_keepalive_min_time: Option<Duration>,
     /// A client that has sent nothing for so long is pinged.
     #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_INTERVAL", value_name = "TIME", value_parser = positive)]
@@ -159,10 +159,9 @@ impl Run {
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("it must be above zero".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(error.to_string()),
+    match time(text)? {
+        Duration::ZERO => Err("it must be above zero".to_owned()),
+        duration => Ok(duration),
     }
 }
 

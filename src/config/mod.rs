@@ -36,6 +36,7 @@ use crate::telemetry::log;
 #[cfg(test)]
 pub(crate) use document::parse;
 pub use document::{Document, Shown, Source};
+pub(crate) use section::time;
 pub use tls::ListenTls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

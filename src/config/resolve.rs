@@ -357,6 +357,17 @@ log: {level: loud}
     }
 
     #[test]
+    fn a_time_that_never_comes_is_refused() {
+        let text = |time: &str| format!("{{upstream: {{endpoints: ['a:1']}}, hold: {{timeout: {time}}}}}");
+        let read = |time| read(&text(time), &Overrides::default());
+        assert_eq!(read("100years").unwrap().proxy.hold.limit.as_secs() / 86400, 36525);
+        assert_eq!(
+            read("400000000000years").unwrap_err(),
+            ["hold.timeout: expected a time such as 5s, found \"400000000000years\""]
+        );
+    }
+
+    #[test]
     fn a_wrong_shape_is_an_error_with_its_path() {
         assert_eq!(errors("- a")[0], "the file: expected a mapping, found a list");
         assert_eq!(errors("upstream: 5")[0], "upstream: expected a mapping, found a number or boolean");

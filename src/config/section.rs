@@ -161,12 +161,12 @@ impl Section {
 
     /// A time with its unit: `5s`.
     pub fn duration(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Duration> {
-        self.parsed(key, "a time such as 5s", errors, |text| humantime::parse_duration(text).ok())
+        self.parsed(key, "a time such as 5s", errors, |text| time(text).ok())
     }
 
     pub fn positive_duration(&mut self, key: &str, errors: &mut Vec<String>) -> Option<Duration> {
         self.parsed(key, "a time above zero such as 5s", errors, |text| {
-            humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero())
+            time(text).ok().filter(|duration| !duration.is_zero())
         })
     }
 
@@ -192,6 +192,17 @@ impl Section {
         }
     }
 }
+
+/// A time with its unit, short enough to be added to any moment.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= TIME_MAX => Ok(time),
+        Ok(_) => Err("it is longer than a hundred years".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+const TIME_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 fn scalar(path: &str, node: Node, errors: &mut Vec<String>) -> Option<String> {
     match node {
