@@ -6,6 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -22,6 +23,8 @@ pub(super) struct Notifier(Option<Arc<Socket>>);
 struct Socket {
     socket: UnixDatagram,
     address: SocketAddr,
+    /// After that word it cannot be ready again.
+    is_stopping: AtomicBool,
 }
 
 impl Notifier {
@@ -47,20 +50,24 @@ impl Notifier {
         let socket = UnixDatagram::unbound()?;
         // It waits for a manager that is slow, but not for one that is stuck.
         socket.set_write_timeout(Some(SEND_LIMIT))?;
-        Ok(Self(Some(Arc::new(Socket { socket, address }))))
+        Ok(Self(Some(Arc::new(Socket { socket, address, is_stopping: AtomicBool::new(false) }))))
     }
 
     pub fn ready(&self) {
-        self.tell("READY=1");
+        self.tell_unless_stopping("READY=1");
     }
 
     /// To be followed by [`ready`](Self::ready).
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+        let now = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+        self.tell_unless_stopping(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
     }
 
     pub fn stopping(&self) {
+        if let Some(socket) = &self.0 {
+            socket.is_stopping.store(true, Ordering::Relaxed);
+        }
         self.tell("STOPPING=1\nSTATUS=stopping: calls under way may finish");
     }
 
@@ -122,8 +129,14 @@ impl Notifier {
         tokio::join!(alive, well);
     }
 
+    fn tell_unless_stopping(&self, state: &str) {
+        if self.0.as_deref().is_some_and(|socket| !socket.is_stopping.load(Ordering::Relaxed)) {
+            self.tell(state);
+        }
+    }
+
     fn tell(&self, state: &str) {
-        let Some(Socket { socket, address }) = self.0.as_deref() else { return };
+        let Some(Socket { socket, address, .. }) = self.0.as_deref() else { return };
         if let Err(error) = socket.send_to_addr(state.as_bytes(), address) {
             tracing::warn!(%error, state, "the service manager cannot be told");
         }
@@ -183,6 +196,15 @@ mod tests {
         let (manager, notifier) = pair("abstract");
         notifier.ready();
         assert_eq!(heard(&manager), ["READY=1"]);
+    }
+
+    #[test]
+    fn a_reload_while_it_stops_is_not_told() {
+        let (manager, notifier) = pair("stopping");
+        notifier.stopping();
+        notifier.reloading();
+        notifier.ready();
+        assert_eq!(heard(&manager), ["STOPPING=1\nSTATUS=stopping: calls under way may finish"]);
     }
 
     #[tokio::test]

@@ -32,13 +32,13 @@ impl App {
         self.phase.send_replace(Phase::Serving);
         notifier.ready();
         tokio::spawn(notifier.clone().follow(self.shown.health.clone()));
-        let reloading = tokio::spawn(self.reloader.run(hangup, notifier.clone()));
+        // To the end: names move and certificates are renewed while calls finish.
+        tokio::spawn(self.reloader.run(hangup, notifier.clone()));
         let files = self.listeners.files;
         let stopping =
             Stopping { stop, stopped, handovers, files, phase: self.phase, signal: self.drain_signal };
         stopping
             .run(|| {
-                reloading.abort();
                 notifier.stopping();
                 drain.borrow().clone()
             })
