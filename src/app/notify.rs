@@ -116,7 +116,7 @@ impl Notifier {
             while *health.phase.borrow() != Phase::Stopping {
                 let status = status(&views.borrow_and_update());
                 if status != told {
-                    self.tell(&format!("STATUS={status}"));
+                    self.tell_status(&status);
                     told = status;
                 }
                 // Not each change of a cluster that is sick and changes all the time.
@@ -127,6 +127,11 @@ impl Notifier {
             }
         };
         tokio::join!(alive, well);
+    }
+
+    /// The name of a member in it must not become a word of its own.
+    fn tell_status(&self, status: &str) {
+        self.tell(&format!("STATUS={}", status.replace(char::is_control, " ")));
     }
 
     fn tell_unless_stopping(&self, state: &str) {
@@ -259,6 +264,13 @@ mod tests {
             Some(String::from_utf8(message[..length].to_vec()).unwrap())
         };
         std::iter::from_fn(hear).collect()
+    }
+
+    #[test]
+    fn the_name_of_a_member_says_nothing_else() {
+        let (manager, notifier) = pair("name");
+        notifier.tell_status("leader m1\nMAINPID=1");
+        assert_eq!(heard(&manager), ["STATUS=leader m1 MAINPID=1"]);
     }
 
     #[test]
