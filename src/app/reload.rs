@@ -15,6 +15,7 @@ use prometheus::{Gauge, IntCounterVec, IntGauge};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use super::build::Start;
 use super::certificates::Certificates;
 use super::files::Watched;
 use super::notify::Notifier;
@@ -60,18 +61,12 @@ struct ReloadMetrics {
 
 impl Reloader {
     /// With the text of the configuration in effect.
-    pub fn new(
-        source: Source,
-        document: Document,
-        config: Config,
-        parts: Parts,
-        metrics: &Metrics,
-    ) -> (Self, watch::Receiver<ConfigText>) {
+    pub fn new(start: Start, parts: Parts, metrics: &Metrics) -> (Self, watch::Receiver<ConfigText>) {
+        let Start { source, document, config, seen } = start;
         let (text, shown) = watch::channel(text(&document, &[]));
         let drain = watch::Sender::new(config.drain.clone());
         let metrics = ReloadMetrics::new(metrics);
         metrics.on_known_good();
-        let seen = Watched::look(files(&source, &document));
         (Self { source, document, config, seen, parts, drain, text, metrics }, shown)
     }
 
@@ -106,6 +101,8 @@ impl Reloader {
 
     /// Tells of everything that is wrong.
     async fn reload(&mut self) {
+        let (source, document, seen) = (self.source.clone(), self.document.clone(), self.seen.clone());
+        self.seen = blocking(move || seen.extended(files(&source, &document))).await;
         let configuration = self.reload_configuration().await;
         // They may have been renewed whatever is wrong elsewhere; each stands for itself.
         let certificates = self.parts.certificates.clone();
@@ -120,8 +117,6 @@ impl Reloader {
         } else {
             self.metrics.on_failure();
         }
-        let (source, document, seen) = (self.source.clone(), self.document.clone(), self.seen.clone());
-        self.seen = blocking(move || seen.extended(files(&source, &document))).await;
     }
 
     async fn reload_configuration(&mut self) -> Result<(), ConfigErrors> {
@@ -200,8 +195,8 @@ impl ReloadMetrics {
     }
 }
 
-/// All that the configuration is made of; also what a file that was not taken over names, so that it
-/// is read again when that is there.
+/// All that the configuration is made of, and what the file names now: that is about to be read, or
+/// read again when it is there.
 fn files(source: &Source, document: &Document) -> Vec<PathBuf> {
     let named = source.read().map(|document| document.files()).unwrap_or_default();
     source.file.iter().cloned().chain(document.files()).chain(named).collect()
