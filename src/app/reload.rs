@@ -122,20 +122,7 @@ impl Reloader {
     async fn reload_configuration(&mut self) -> Result<(), ConfigErrors> {
         let (source, before) = (self.source.clone(), self.document.clone());
         // Files may be on a disk that does not answer.
-        let read = move || {
-            let new = source.read()?;
-            // What a restart would say.
-            new.resolve()?;
-            let effect = new.in_place_of(&before);
-            let waiting = new.differences(&effect);
-            // What goes together may have been torn apart.
-            let config = effect.resolve().map_err(|ConfigErrors(errors)| {
-                let told = |error| format!("{error}, as long as {} wait for a restart", waiting.join(", "));
-                ConfigErrors(errors.into_iter().map(told).collect())
-            })?;
-            Ok((waiting, effect, config))
-        };
-        let (waiting, document, config) = blocking(read).await?;
+        let (waiting, document, config) = blocking(move || merged(&source.read()?, &before)).await?;
         let told = |error: &dyn std::fmt::Display| ConfigErrors(vec![error.to_string()]);
         // What can still fail comes first.
         self.parts.cluster.reload(&config.upstream).map_err(|error| told(&error))?;
@@ -159,6 +146,22 @@ impl Reloader {
         (self.document, self.config) = (document, config);
         Ok(())
     }
+}
+
+/// What has effect when `new` comes after `before`, and the keys that wait for a restart.
+fn merged(new: &Document, before: &Document) -> Result<(Vec<String>, Document, Config), ConfigErrors> {
+    // What a restart would say.
+    let restarted = new.resolve()?;
+    let effect = new.in_place_of(before);
+    let waiting = new.differences(&effect);
+    // What goes together may have been torn apart.
+    let config = effect.resolve().map_err(|ConfigErrors(errors)| {
+        let told = |error| format!("{error}, as long as {} wait for a restart", waiting.join(", "));
+        ConfigErrors(errors.into_iter().map(told).collect())
+    })?;
+    // The same may be written in another way.
+    let waiting = if config == restarted { Vec::new() } else { waiting };
+    Ok((waiting, effect, config))
 }
 
 impl ReloadMetrics {
@@ -247,6 +250,21 @@ const SETTLE_LOOKS: u32 = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Overrides;
+
+    #[test]
+    fn the_same_in_other_words_waits_for_no_restart() {
+        let document = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), format!("{{upstream: {{endpoints: ['a:1']}}, {text}}}")).unwrap();
+            let source = Source { file: Some(file.path().to_owned()), overrides: Overrides::default() };
+            source.read().unwrap()
+        };
+        let before = document("threads: 1");
+        let waiting = |text| merged(&document(text), &before).unwrap().0;
+        assert_eq!(waiting("threads: '1', listen: [{url: '127.0.0.1:2379'}]"), [""; 0]);
+        assert_eq!(waiting("threads: 2"), ["threads"]);
+    }
 
     #[test]
     fn the_first_failure_is_an_increase() {
