@@ -4,6 +4,8 @@
 #   docker build -t etcdlet .                                from this source
 #   docker build -t etcdlet --target prebuilt -f Dockerfile DIRECTORY
 #                                                            from the static binary DIRECTORY/etcdlet
+#
+# By BuildKit or podman: the builder of Docker before 23 would build the stage `prebuilt` in both cases.
 
 FROM scratch AS prebuilt
 COPY etcdlet /etcdlet
@@ -16,7 +18,7 @@ FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# The base of what `/config` shows.
+# Its example is compiled in: the defaults that `/config` shows.
 COPY config config
 # Named in Cargo.toml.
 COPY tests tests

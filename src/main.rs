@@ -35,18 +35,17 @@ fn main() -> ExitCode {
 }
 
 fn serve(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let source = source(run);
-    let document = source.read()?;
-    let config = document.resolve()?;
-    let levels = log::install(config.log)?;
+    let start = Start::read(source(run))?;
+    let levels = log::install(start.config.log)?;
     let open_files = nofile::raise();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?open_files, "starting");
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = App::build(Start { source, document, config, levels }, control.handle())?;
-    control.block_on(app.run())?;
-    // Not joined: a thread whose connections were cut at the limit would wait for them.
+    let app = App::build(start, levels, control.handle())?;
+    let ended = control.block_on(app.run());
+    // Not joined: a thread whose connections were cut at the limit would wait for them, and one that reads
+    // a file for its disk.
     control.shutdown_background();
-    Ok(())
+    Ok(ended?)
 }
 
 fn check_config(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

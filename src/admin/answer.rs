@@ -1,10 +1,12 @@
 //! What there is on the admin port.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
@@ -16,7 +18,9 @@ type Answer = (StatusCode, &'static str, Bytes);
 
 pub(super) async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
     let allowed = allowed(request.uri().path());
-    let (status, kind, body) = if allowed.is_empty() {
+    let (status, kind, body) = if !state.any_host && has_foreign_host(request.headers()) {
+        (StatusCode::FORBIDDEN, TEXT, FOREIGN_HOST.into())
+    } else if allowed.is_empty() {
         (StatusCode::NOT_FOUND, TEXT, format!("not found; there are {PATHS}\n").into())
     } else if !allowed.contains(request.method()) {
         (StatusCode::METHOD_NOT_ALLOWED, TEXT, "this method is not for this path\n".into())
@@ -50,6 +54,16 @@ fn allowed(path: &str) -> &'static [Method] {
         _ if path.starts_with("/livez/") || path.starts_with("/readyz/") => &[Method::GET],
         _ => &[],
     }
+}
+
+/// A page that somebody on the node looks at can let its own name lead here, and read what is answered
+/// (DNS rebinding). It cannot do so with `localhost`, nor with an address.
+fn has_foreign_host(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).filter(|host| !host.is_empty()) else { return false };
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else { return true };
+    let host = authority.host();
+    let ip = host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(host);
+    !host.eq_ignore_ascii_case("localhost") && ip.parse::<IpAddr>().is_err()
 }
 
 fn look(request: &Request<Incoming>, state: &State) -> Answer {
@@ -109,6 +123,9 @@ async fn change(request: Request<Incoming>, state: &State) -> Answer {
 const PATHS: &str =
     "/livez, /readyz, /cluster, /watches, /metrics, /config, /log/level (GET, PUT) and /drain (POST)";
 
+const FOREIGN_HOST: &str =
+    "the header Host has a name other than localhost; admin.allow-remote: true permits any\n";
+
 const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -118,3 +135,22 @@ const YAML: &str = "application/yaml";
 /// A word.
 const BODY_MAX: usize = 64;
 const BODY_LIMIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_anybody_may_own_are_foreign() {
+        let is_foreign =
+            |host| has_foreign_host(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]));
+        assert!(!has_foreign_host(&HeaderMap::new()));
+        for host in ["", "localhost", "LOCALHOST:9379", "127.0.0.1:9379", "[::1]:9379", "[::1]", "10.0.0.1"] {
+            assert!(!is_foreign(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:9379", "localhost.evil.example", "127.0.0.1.nip.io", "a b"]
+        {
+            assert!(is_foreign(host), "{host}");
+        }
+    }
+}

@@ -8,4 +8,6 @@ pub struct Config {
     pub url: Address,
     /// Present exactly for `https`.
     pub tls: Option<server::Config>,
+    /// Requests by any name are answered, not only by `localhost` and addresses.
+    pub any_host: bool,
 }

@@ -28,6 +28,7 @@ use crate::upstream::health::Publisher;
 /// Where the answers come from.
 #[derive(Clone)]
 pub struct State {
+    pub any_host: bool,
     pub metrics: Metrics,
     pub views: Publisher,
     pub watermark: Watermark,

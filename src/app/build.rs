@@ -8,11 +8,12 @@ use std::time::Instant;
 use tokio::sync::watch::{Sender, channel as watched};
 
 use super::certificates::Certificates;
+use super::files::Watched;
 use super::listeners::{self, Listeners};
 use super::reload::{Parts, Reloader};
 use crate::admin;
 use crate::admin::health::{Health, Phase};
-use crate::config::{Config, Document, Source};
+use crate::config::{Config, ConfigErrors, Document, Source};
 use crate::listen::metrics::ListenMetrics;
 use crate::net::inherited::{Inherited, InheritedError};
 use crate::proxy::drain::{DrainSignal, channel};
@@ -51,7 +52,19 @@ pub struct Start {
     pub document: Document,
     /// What the document says.
     pub config: Config,
-    pub levels: Levels,
+    /// All of its files, as they looked before they were read.
+    pub(super) seen: Watched,
+}
+
+impl Start {
+    /// Reads the configuration, and the password file that it names.
+    pub fn read(source: Source) -> Result<Self, ConfigErrors> {
+        let seen = Watched::look(source.file.clone());
+        let document = source.read()?;
+        let seen = seen.extended(source.file.iter().cloned().chain(document.files()));
+        let config = document.resolve()?;
+        Ok(Self { source, document, config, seen })
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +84,13 @@ pub enum StartError {
 impl App {
     /// Binds every listener, unless its socket was inherited, and reads every certificate.
     /// Connections to the cluster will be made on `control`.
-    pub fn build(start: Start, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
-        let Start { source, document, config, levels } = start;
-        let Config { listen, upstream, proxy, threads, admin, .. } = &config;
+    pub fn build(start: Start, levels: Levels, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
+        let Config { listen, upstream, proxy, threads, admin, .. } = &start.config;
         // Before the listeners for clients: whoever is served can look at the metrics.
         let mut inherited = Inherited::from_env()?;
         let admin_listener = listeners::bind(&admin.url, &mut inherited)?;
         let admin_tls = admin.tls.as_ref().map(Server::try_new).transpose()?;
+        let any_host = admin.any_host;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
@@ -103,13 +116,14 @@ impl App {
         let servers = listeners.certificates().chain(admin_tls.clone()).collect();
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
-        let limits = listeners.limits.clone();
-        let parts = Parts { cluster, settings, limits, namespaces, watches, levels, certificates };
-        let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
+        let capacity = listeners.capacity.clone();
+        let parts = Parts { cluster, settings, capacity, namespaces, watches, levels, certificates };
+        let (reloader, text) = Reloader::new(start, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {
+                any_host,
                 metrics,
                 health: Health { heartbeats: heartbeats.clone(), phase: phases, views: views.clone() },
                 views,
@@ -127,5 +141,24 @@ impl App {
             phase,
             reloader,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    #[test]
+    fn what_changes_after_it_was_read_is_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, password] = ["etcdlet.yaml", "password"].map(|name| directory.path().join(name));
+        let auth = format!("{{username: u, password-file: '{}'}}", password.display());
+        std::fs::write(&file, format!("upstream: {{endpoints: ['a:1'], auth: {auth}}}")).unwrap();
+        std::fs::write(&password, "old").unwrap();
+        let start = Start::read(Source { file: Some(file), overrides: Overrides::default() }).unwrap();
+        assert!(start.seen == start.seen.again());
+        std::fs::write(&password, "the new one").unwrap();
+        assert!(start.seen != start.seen.again());
     }
 }

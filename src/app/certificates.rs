@@ -41,18 +41,15 @@ impl Certificates {
                 ),
                 &["file"],
             )),
-            reloads: metrics.register(IntCounterVec::new(
-                Opts::new(
+            reloads: metrics.register_counters(
+                (
                     "etcdlet_tls_reloads_total",
                     "Sets of certificate files that were read again, by outcome: failed, replaced.",
                 ),
-                &["outcome"],
-            )),
+                "outcome",
+                &[FAILED, REPLACED],
+            ),
         };
-        // So that the first failure is an increase.
-        for outcome in [FAILED, REPLACED] {
-            certificates.reloads.with_label_values(&[outcome]).inc_by(0);
-        }
         certificates.note_expiry();
         certificates
     }

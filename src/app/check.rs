@@ -13,6 +13,9 @@ use crate::upstream::{Cluster, discovery};
 pub fn check(document: &Document) -> Result<Vec<String>, Vec<String>> {
     let config = document.resolve().map_err(|errors| errors.0)?;
     let mut errors = Vec::new();
+    for listener in &config.listen.listeners {
+        errors.extend(listener.access.check().err().map(|error| format!("{}: {error}", listener.url)));
+    }
     let servers = config.listen.listeners.iter().filter_map(|listener| listener.tls.as_ref());
     for server in servers.chain(&config.admin.tls) {
         errors.extend(Server::try_new(server).err().map(|error| error.to_string()));
@@ -43,4 +46,20 @@ fn warnings(document: &Document) -> Vec<String> {
     let is_open = |path: &Path| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0);
     let secrets = document.secret_files().into_iter().filter(|path| is_open(path));
     secrets.map(|path| format!("warning: {}: everybody may read this secret", path.display())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, Source};
+
+    #[test]
+    fn an_owner_whom_the_machine_does_not_know_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "{upstream: {endpoints: ['a:1']}, listen: [{url: 'unix:///a', group: nobody-at-all}]}";
+        fs::write(file.path(), text).unwrap();
+        let source = Source { file: Some(file.path().to_owned()), overrides: Overrides::default() };
+        let errors = check(&source.read().unwrap()).unwrap_err();
+        assert_eq!(errors, ["unix:///a: no group \"nobody-at-all\" in /etc/group; a number does as well"]);
+    }
 }

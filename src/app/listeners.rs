@@ -21,23 +21,15 @@ pub(super) struct Listeners {
     pub tls: Vec<(Listener, Entrance, Server, Arc<Terms>)>,
     /// Removed when they are dropped.
     pub files: Vec<SocketFile>,
-    pub limits: Limits,
-}
-
-/// What of the listeners can change while they are in use.
-#[derive(Clone)]
-pub struct Limits {
     pub capacity: Arc<Capacity>,
-    entrances: Vec<(ListenUrl, Entrance)>,
 }
 
 impl Listeners {
     /// Those that `inherited` has are taken from there.
     pub fn bind(config: &listen::Config, inherited: &mut Inherited) -> Result<Self, StartError> {
         let capacity = Capacity::new(config.limits.clone());
-        let limits = Limits { capacity, entrances: Vec::new() };
         let mut listeners =
-            Self { plain: Vec::new(), tcp: Vec::new(), tls: Vec::new(), files: Vec::new(), limits };
+            Self { plain: Vec::new(), tcp: Vec::new(), tls: Vec::new(), files: Vec::new(), capacity };
         for listener in &config.listeners {
             listeners.add(listener, inherited)?;
         }
@@ -63,8 +55,7 @@ impl Listeners {
         };
         let address = socket.local().map(|local| local.to_string());
         tracing::info!(%url, address, "listening");
-        let entrance = Entrance::new(self.limits.capacity.clone(), *connections);
-        self.limits.entrances.push((url.clone(), entrance.clone()));
+        let entrance = Entrance::new(self.capacity.clone(), *connections);
         let terms = Arc::new(terms.clone());
         match (url, tls) {
             (ListenUrl::Tcp(_), _) => self.tcp.push((socket, entrance)),
@@ -72,18 +63,6 @@ impl Listeners {
             (_, Some(tls)) => self.tls.push((socket, entrance, Server::try_new(tls)?, terms)),
         }
         Ok(())
-    }
-}
-
-impl Limits {
-    /// For new connections. Listeners that are not in the configuration keep theirs.
-    pub fn adopt(&self, config: &listen::Config) {
-        self.capacity.set_limits(config.limits.clone());
-        for (url, entrance) in &self.entrances {
-            if let Some(listener) = config.listeners.iter().find(|listener| listener.url == *url) {
-                entrance.set_limit(listener.connections);
-            }
-        }
     }
 }
 

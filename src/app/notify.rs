@@ -6,9 +6,11 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::health::{Health, Phase};
 use crate::upstream::view::{Leader, Member, View};
@@ -21,6 +23,8 @@ pub(super) struct Notifier(Option<Arc<Socket>>);
 struct Socket {
     socket: UnixDatagram,
     address: SocketAddr,
+    /// After that word it cannot be ready again.
+    is_stopping: AtomicBool,
 }
 
 impl Notifier {
@@ -46,20 +50,24 @@ impl Notifier {
         let socket = UnixDatagram::unbound()?;
         // It waits for a manager that is slow, but not for one that is stuck.
         socket.set_write_timeout(Some(SEND_LIMIT))?;
-        Ok(Self(Some(Arc::new(Socket { socket, address }))))
+        Ok(Self(Some(Arc::new(Socket { socket, address, is_stopping: AtomicBool::new(false) }))))
     }
 
     pub fn ready(&self) {
-        self.tell("READY=1");
+        self.tell_unless_stopping("READY=1");
     }
 
     /// To be followed by [`ready`](Self::ready).
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+        let now = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
+        self.tell_unless_stopping(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
     }
 
     pub fn stopping(&self) {
+        if let Some(socket) = &self.0 {
+            socket.is_stopping.store(true, Ordering::Relaxed);
+        }
         self.tell("STOPPING=1\nSTATUS=stopping: calls under way may finish");
     }
 
@@ -80,13 +88,19 @@ impl Notifier {
     async fn follow_within(self, health: Health, watchdog: Option<Duration>) {
         let alive = async {
             let Some(limit) = watchdog else { return };
-            let mut ticks = tokio::time::interval(limit / 2);
+            // More often than it is told: a process that was silent, and recovers, has until the end.
+            let mut ticks = tokio::time::interval(limit / 10);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut told_at = None;
             let mut was_silent = false;
             loop {
-                ticks.tick().await;
+                let now = ticks.tick().await;
                 let silent = health.heartbeats.silent(Instant::now());
                 if silent.is_empty() {
-                    self.tell("WATCHDOG=1");
+                    if told_at.is_none_or(|told_at| now - told_at >= limit / 2) {
+                        self.tell("WATCHDOG=1");
+                        told_at = Some(now);
+                    }
                 } else if !was_silent {
                     tracing::error!(
                         ?silent,
@@ -102,7 +116,7 @@ impl Notifier {
             while *health.phase.borrow() != Phase::Stopping {
                 let status = status(&views.borrow_and_update());
                 if status != told {
-                    self.tell(&format!("STATUS={status}"));
+                    self.tell_status(&status);
                     told = status;
                 }
                 // Not each change of a cluster that is sick and changes all the time.
@@ -115,8 +129,19 @@ impl Notifier {
         tokio::join!(alive, well);
     }
 
+    /// The name of a member in it must not become a word of its own.
+    fn tell_status(&self, status: &str) {
+        self.tell(&format!("STATUS={}", status.replace(char::is_control, " ")));
+    }
+
+    fn tell_unless_stopping(&self, state: &str) {
+        if self.0.as_deref().is_some_and(|socket| !socket.is_stopping.load(Ordering::Relaxed)) {
+            self.tell(state);
+        }
+    }
+
     fn tell(&self, state: &str) {
-        let Some(Socket { socket, address }) = self.0.as_deref() else { return };
+        let Some(Socket { socket, address, .. }) = self.0.as_deref() else { return };
         if let Err(error) = socket.send_to_addr(state.as_bytes(), address) {
             tracing::warn!(%error, state, "the service manager cannot be told");
         }
@@ -178,6 +203,33 @@ mod tests {
         assert_eq!(heard(&manager), ["READY=1"]);
     }
 
+    #[test]
+    fn a_reload_while_it_stops_is_not_told() {
+        let (manager, notifier) = pair("stopping");
+        notifier.stopping();
+        notifier.reloading();
+        notifier.ready();
+        assert_eq!(heard(&manager), ["STOPPING=1\nSTATUS=stopping: calls under way may finish"]);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_answers_again_in_time_is_told_of_in_time() {
+        let (manager, notifier) = pair("recovered");
+        let heartbeats = Heartbeats::new(1, Instant::now() - 2 * SILENT_AFTER);
+        let beat = heartbeats.of(0);
+        let (_phase, phase) = watch::channel(Phase::Serving);
+        let (_views, views) = watch::channel(Arc::new(View::default()));
+        let health = Health { heartbeats, phase, views };
+        let limit = Duration::from_secs(1);
+        let following = tokio::spawn(notifier.follow_within(health, Some(limit)));
+        // Whenever the last word was, it was before this.
+        tokio::time::sleep(limit.mul_f64(0.55)).await;
+        beat.beat(Instant::now());
+        tokio::time::sleep(limit.mul_f64(0.2)).await;
+        assert!(heard(&manager).contains(&"WATCHDOG=1".to_owned()));
+        following.abort();
+    }
+
     #[tokio::test]
     async fn the_watchdog_is_not_told_while_a_thread_is_stuck() {
         let (manager, notifier) = pair("stuck");
@@ -212,6 +264,13 @@ mod tests {
             Some(String::from_utf8(message[..length].to_vec()).unwrap())
         };
         std::iter::from_fn(hear).collect()
+    }
+
+    #[test]
+    fn the_name_of_a_member_says_nothing_else() {
+        let (manager, notifier) = pair("name");
+        notifier.tell_status("leader m1\nMAINPID=1");
+        assert_eq!(heard(&manager), ["STATUS=leader m1 MAINPID=1"]);
     }
 
     #[test]

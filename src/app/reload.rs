@@ -8,18 +8,20 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntCounterVec, IntGauge, Opts};
+use prometheus::{Gauge, IntCounterVec, IntGauge};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use super::build::Start;
 use super::certificates::{Certificates, Reloaded};
 use super::files::Watched;
-use super::listeners::Limits;
 use super::notify::Notifier;
 use crate::admin::ConfigText;
 use crate::config::{Config, ConfigErrors, Document, Drain, Shown, Source};
+use crate::listen::capacity::Capacity;
 use crate::proxy::Settings;
 use crate::proxy::namespace::Namespaces;
 use crate::proxy::watch::Hub;
@@ -31,7 +33,7 @@ use crate::upstream::Cluster;
 pub(super) struct Parts {
     pub cluster: Cluster,
     pub settings: Settings,
-    pub limits: Limits,
+    pub capacity: Arc<Capacity>,
     pub namespaces: Namespaces,
     pub watches: Hub,
     pub levels: Levels,
@@ -61,18 +63,12 @@ struct ReloadMetrics {
 
 impl Reloader {
     /// With the text of the configuration in effect.
-    pub fn new(
-        source: Source,
-        document: Document,
-        config: Config,
-        parts: Parts,
-        metrics: &Metrics,
-    ) -> (Self, watch::Receiver<ConfigText>) {
+    pub fn new(start: Start, parts: Parts, metrics: &Metrics) -> (Self, watch::Receiver<ConfigText>) {
+        let Start { source, document, config, seen } = start;
         let (text, shown) = watch::channel(text(&document, &[]));
         let drain = watch::Sender::new(config.drain.clone());
         let metrics = ReloadMetrics::new(metrics);
         metrics.on_known_good();
-        let seen = Watched::look(files(&source, &document));
         (Self { source, document, config, seen, is_unread: false, parts, drain, text, metrics }, shown)
     }
 
@@ -108,6 +104,8 @@ impl Reloader {
 
     /// Tells of everything that is wrong.
     async fn reload(&mut self) {
+        let (source, document, seen) = (self.source.clone(), self.document.clone(), self.seen.clone());
+        self.seen = blocking(move || seen.extended(files(&source, &document))).await;
         let configuration = self.reload_configuration().await;
         // They may have been renewed whatever is wrong elsewhere; each stands for itself.
         let certificates = self.parts.certificates.clone();
@@ -123,32 +121,17 @@ impl Reloader {
         } else {
             self.metrics.on_failure();
         }
-        let (source, document, seen) = (self.source.clone(), self.document.clone(), self.seen.clone());
-        self.seen = blocking(move || seen.extended(files(&source, &document))).await;
     }
 
     async fn reload_configuration(&mut self) -> Result<(), ConfigErrors> {
         let (source, before) = (self.source.clone(), self.document.clone());
         // Files may be on a disk that does not answer.
-        let read = move || {
-            let new = source.read()?;
-            // What a restart would say.
-            new.resolve()?;
-            let effect = new.in_place_of(&before);
-            let waiting = new.differences(&effect);
-            // What goes together may have been torn apart.
-            let config = effect.resolve().map_err(|ConfigErrors(errors)| {
-                let told = |error| format!("{error}, as long as {} wait for a restart", waiting.join(", "));
-                ConfigErrors(errors.into_iter().map(told).collect())
-            })?;
-            Ok((waiting, effect, config))
-        };
-        let (waiting, document, config) = blocking(read).await?;
+        let (waiting, document, config) = blocking(move || merged(&source.read()?, &before)).await?;
         let told = |error: &dyn std::fmt::Display| ConfigErrors(vec![error.to_string()]);
         // What can still fail comes first.
         self.parts.cluster.reload(&config.upstream).map_err(|error| told(&error))?;
         self.parts.settings.set(config.proxy.clone());
-        self.parts.limits.adopt(&config.listen);
+        self.parts.capacity.set_limits(config.listen.limits.clone());
         self.parts.namespaces.set(&config.proxy.namespace);
         if let Some(credentials) = &config.upstream.credentials {
             self.parts.watches.set_credentials(credentials);
@@ -169,14 +152,30 @@ impl Reloader {
     }
 }
 
+/// What has effect when `new` comes after `before`, and the keys that wait for a restart.
+fn merged(new: &Document, before: &Document) -> Result<(Vec<String>, Document, Config), ConfigErrors> {
+    // What a restart would say.
+    let restarted = new.resolve()?;
+    let effect = new.in_place_of(before);
+    let waiting = new.differences(&effect);
+    // What goes together may have been torn apart.
+    let config = effect.resolve().map_err(|ConfigErrors(errors)| {
+        let told = |error| format!("{error}, as long as {} wait for a restart", waiting.join(", "));
+        ConfigErrors(errors.into_iter().map(told).collect())
+    })?;
+    // The same may be written in another way.
+    let waiting = if config == restarted { Vec::new() } else { waiting };
+    Ok((waiting, effect, config))
+}
+
 impl ReloadMetrics {
     fn new(metrics: &Metrics) -> Self {
-        let reloads = Opts::new(
+        let reloads = (
             "etcdlet_config_reloads_total",
             "Times that configuration and certificates were read again, by outcome: ok, failed.",
         );
         Self {
-            reloads: metrics.register(IntCounterVec::new(reloads, &["outcome"])),
+            reloads: metrics.register_counters(reloads, "outcome", &[OK, FAILED]),
             succeeded_at: metrics.register(Gauge::new(
                 "etcdlet_config_last_reload_success_timestamp_seconds",
                 "When all of it was last read and found right; at first the start.",
@@ -189,7 +188,7 @@ impl ReloadMetrics {
     }
 
     fn on_success(&self) {
-        self.reloads.with_label_values(&["ok"]).inc();
+        self.reloads.with_label_values(&[OK]).inc();
         self.on_known_good();
     }
 
@@ -199,12 +198,12 @@ impl ReloadMetrics {
     }
 
     fn on_failure(&self) {
-        self.reloads.with_label_values(&["failed"]).inc();
+        self.reloads.with_label_values(&[FAILED]).inc();
     }
 }
 
-/// All that the configuration is made of; also what a file that was not taken over names, so that it
-/// is read again when that is there.
+/// All that the configuration is made of, and what the file names now: that is about to be read, or
+/// read again when it is there.
 fn files(source: &Source, document: &Document) -> Vec<PathBuf> {
     let named = source.read().map(|document| document.files()).unwrap_or_default();
     source.file.iter().cloned().chain(document.files()).chain(named).collect()
@@ -247,6 +246,9 @@ fn text(document: &Document, waiting: &[String]) -> ConfigText {
     ConfigText { yaml: yaml.into(), json: json.into() }
 }
 
+const OK: &str = "ok";
+const FAILED: &str = "failed";
+
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 const SETTLE_LOOKS: u32 = 20;
 
@@ -255,6 +257,8 @@ mod tests {
     use super::*;
     use tokio::time::timeout;
 
+    use crate::config::Overrides;
+
     #[tokio::test]
     async fn what_could_not_be_read_is_read_again_though_it_looks_the_same() {
         let directory = tempfile::tempdir().unwrap();
@@ -262,5 +266,27 @@ mod tests {
         let (interval, limit) = (Some(Duration::from_millis(10)), Duration::from_millis(500));
         assert!(timeout(limit, due(&seen, interval, false)).await.is_err());
         assert_eq!(timeout(limit, due(&seen, interval, true)).await, Ok(seen));
+    }
+
+    #[test]
+    fn the_same_in_other_words_waits_for_no_restart() {
+        let document = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), format!("{{upstream: {{endpoints: ['a:1']}}, {text}}}")).unwrap();
+            let source = Source { file: Some(file.path().to_owned()), overrides: Overrides::default() };
+            source.read().unwrap()
+        };
+        let before = document("threads: 1");
+        let waiting = |text| merged(&document(text), &before).unwrap().0;
+        assert_eq!(waiting("threads: '1', listen: [{url: '127.0.0.1:2379'}]"), [""; 0]);
+        assert_eq!(waiting("threads: 2"), ["threads"]);
+    }
+
+    #[test]
+    fn the_first_failure_is_an_increase() {
+        let metrics = Metrics::new();
+        let _reloads = ReloadMetrics::new(&metrics);
+        let shown = String::from_utf8(metrics.render()).unwrap();
+        assert!(shown.contains("etcdlet_config_reloads_total{outcome=\"failed\"} 0\n"), "{shown}");
     }
 }

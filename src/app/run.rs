@@ -33,13 +33,13 @@ impl App {
         self.phase.send_replace(Phase::Serving);
         notifier.ready();
         tokio::spawn(notifier.clone().follow(self.shown.health.clone()));
-        let reloading = tokio::spawn(self.reloader.run(hangup, notifier.clone()));
+        // To the end: names move and certificates are renewed while calls finish.
+        tokio::spawn(self.reloader.run(hangup, notifier.clone()));
         let files = self.listeners.files;
         let stopping =
             Stopping { stop, stopped, handovers, files, phase: self.phase, signal: self.drain_signal };
         stopping
             .run(|| {
-                reloading.abort();
                 notifier.stopping();
                 drain.borrow().clone()
             })
@@ -48,7 +48,7 @@ impl App {
 
     /// The threads, and what tells that one of them has ended.
     fn start(&mut self) -> io::Result<(Vec<mpsc::Sender<Handover>>, mpsc::Receiver<()>)> {
-        let Listeners { plain, tcp, tls, files: _, limits } = &mut self.listeners;
+        let Listeners { plain, tcp, tls, files: _, capacity } = &mut self.listeners;
         let (running, stopped) = mpsc::channel(1);
         let mut handovers = Vec::new();
         // What clients share lives on one thread, for those of the others too.
@@ -59,7 +59,7 @@ impl App {
             let thread = Thread {
                 acceptor: Acceptor::new(
                     proxy.clone(),
-                    limits.capacity.clone(),
+                    capacity.clone(),
                     self.drain.clone(),
                     self.listen_metrics.clone(),
                     open_sender.clone(),
@@ -89,7 +89,7 @@ impl App {
             server,
             entrance,
             terms,
-            capacity: limits.capacity.clone(),
+            capacity: capacity.clone(),
             metrics: self.listen_metrics.clone(),
             drain: self.drain.clone(),
         });

@@ -8,6 +8,7 @@ use super::listen::{listeners, local_url};
 use super::section::Section;
 use super::{Config, Overrides, defaults, hubs, process};
 use crate::listen::config::Listener;
+use crate::net::listen_url::ListenUrl;
 use crate::{listen, proxy};
 
 /// `None` only together with an error.
@@ -34,6 +35,7 @@ pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec
         log: log?,
     };
     refuse_loops(&config, errors);
+    refuse_doubles(&config, errors);
     Some(config)
 }
 
@@ -126,6 +128,18 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
             if listener.url.address().is_some_and(|own| endpoint.is_served_by(own)) {
                 errors.push(format!("upstream.{key}: {endpoint} is this etcdlet's own listener"));
             }
+        }
+    }
+}
+
+/// Two listeners in one place, of which a start could bind one.
+fn refuse_doubles(config: &Config, errors: &mut Vec<String>) {
+    let mut listeners = config.listen.listeners.iter();
+    while let Some(Listener { url, .. }) = listeners.next() {
+        let others = listeners.clone().filter(|other| other.url.excludes(url));
+        errors.extend(others.map(|other| format!("listen: {url} and {} exclude each other", other.url)));
+        if url.excludes(&ListenUrl::Http(config.admin.url.clone())) {
+            errors.push(format!("admin.url: {} and the listener {url} exclude each other", config.admin.url));
         }
     }
 }
@@ -327,6 +341,32 @@ log: {level: loud}
     fn an_endpoint_that_is_the_listener_is_refused() {
         let errors = errors("upstream: {endpoints: ['localhost:2379']}");
         assert_eq!(errors, ["upstream.endpoints: http://localhost:2379 is this etcdlet's own listener"]);
+    }
+
+    #[test]
+    fn listeners_in_one_place_are_refused() {
+        let errors = errors(
+            "{upstream: {endpoints: ['a:1']}, admin: {url: 'http://127.0.0.1:7'}, listen: [
+              {url: 'http://127.0.0.1:5'}, {url: 'tcp://0.0.0.0:5'}, {url: 'tcp://0.0.0.0:7'}]}",
+        );
+        assert_eq!(
+            errors,
+            [
+                "listen: http://127.0.0.1:5 and tcp://0.0.0.0:5 exclude each other",
+                "admin.url: http://127.0.0.1:7 and the listener tcp://0.0.0.0:7 exclude each other",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_time_that_never_comes_is_refused() {
+        let text = |time: &str| format!("{{upstream: {{endpoints: ['a:1']}}, hold: {{timeout: {time}}}}}");
+        let read = |time| read(&text(time), &Overrides::default());
+        assert_eq!(read("100years").unwrap().proxy.hold.limit.as_secs() / 86400, 36525);
+        assert_eq!(
+            read("400000000000years").unwrap_err(),
+            ["hold.timeout: expected a time such as 5s, found \"400000000000years\""]
+        );
     }
 
     #[test]

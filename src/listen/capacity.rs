@@ -25,7 +25,7 @@ pub struct Entrance(Arc<Inner>);
 
 struct Inner {
     capacity: Arc<Capacity>,
-    limit: AtomicUsize,
+    limit: usize,
     open: AtomicUsize,
 }
 
@@ -69,14 +69,8 @@ impl Capacity {
 
 impl Entrance {
     pub fn new(capacity: Arc<Capacity>, connections: Option<usize>) -> Self {
-        let entrance =
-            Self(Arc::new(Inner { capacity, limit: AtomicUsize::new(0), open: AtomicUsize::new(0) }));
-        entrance.set_limit(connections);
-        entrance
-    }
-
-    pub fn set_limit(&self, connections: Option<usize>) {
-        self.0.limit.store(connections.unwrap_or(usize::MAX), Ordering::Relaxed);
+        let limit = connections.unwrap_or(usize::MAX);
+        Self(Arc::new(Inner { capacity, limit, open: AtomicUsize::new(0) }))
     }
 
     pub fn admit(&self, peer: &Peer) -> Result<Slot, Full> {
@@ -89,7 +83,7 @@ impl Entrance {
         if all >= limits.connections {
             return Err(Full::All);
         }
-        if own >= limit.load(Ordering::Relaxed) {
+        if own >= *limit {
             return Err(Full::Listener);
         }
         let Some(origin) = Origin::of(peer) else { return Ok(slot) };
@@ -194,8 +188,8 @@ pub(super) mod tests {
         let _one = entrance.admit(&peer).unwrap();
         capacity.set_limits(limits(9, Some(1)));
         assert_eq!(entrance.admit(&peer).err(), Some(Full::Peer));
-        entrance.set_limit(Some(1));
-        assert_eq!(entrance.admit(&peer).err(), Some(Full::Listener));
+        let small = Entrance::new(capacity, Some(0));
+        assert_eq!(small.admit(&peer).err(), Some(Full::Listener));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
+use super::capacity::Full;
 use crate::net::socket::Traffic;
 use crate::telemetry::metrics::Metrics;
 
@@ -37,14 +38,15 @@ impl ListenMetrics {
                 ),
                 &["reason"],
             )),
-            refused: metrics.register(IntCounterVec::new(
-                Opts::new(
+            refused: metrics.register_counters(
+                (
                     "etcdlet_connections_refused_total",
                     "Client connections closed without being served, by reason: limit, listener limit, peer limit, \
                      protocol, timeout, tls.",
                 ),
-                &["reason"],
-            )),
+                "reason",
+                &[Full::All, Full::Listener, Full::Peer].map(Full::reason),
+            ),
             tunnels: counter("etcdlet_tunnels_total", "Client connections that were passed to a member as they are."),
             tunnel_failures: metrics.register(IntCounterVec::new(
                 Opts::new(

@@ -1,6 +1,7 @@
 //! URLs of listeners: those of endpoints, Unix sockets, and connections that pass as they are.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -26,12 +27,39 @@ impl ListenUrl {
         }
     }
 
+    /// Whether only one of both can be listened on. By the text alone, so that it is certain: what a name
+    /// means may differ, and whether `[::]` includes IPv4 is the system's choice.
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix { path, .. }, Self::Unix { path: other, .. }) => path == other,
+            (Self::Http(one) | Self::Tcp(one), Self::Http(other) | Self::Tcp(other)) => {
+                let (one_host, other_host) = (&one.host, &other.host);
+                let is_same_host = match (one_host.parse::<IpAddr>(), other_host.parse::<IpAddr>()) {
+                    (Ok(one), Ok(other)) => {
+                        one == other || one == unspecified(other) || other == unspecified(one)
+                    }
+                    _ => one_host == other_host,
+                };
+                is_same_host && one.port == other.port && one.port != 0
+            }
+            (Self::Unix { .. }, _) | (_, Self::Unix { .. }) => false,
+        }
+    }
+
     /// Where it is on the network.
     pub fn address(&self) -> Option<&Address> {
         match self {
             Self::Http(address) | Self::Tcp(address) => Some(address),
             Self::Unix { .. } => None,
         }
+    }
+}
+
+/// All addresses of the same family.
+fn unspecified(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -95,6 +123,35 @@ mod tests {
             assert_eq!(parse(url).unwrap(), url);
         }
         assert_eq!(parse("127.0.0.1:2379").unwrap(), "http://127.0.0.1:2379");
+    }
+
+    #[test]
+    fn two_listeners_exclude_each_other_where_that_is_certain() {
+        let excludes = |one: &str, other: &str| {
+            let (one, other): (ListenUrl, ListenUrl) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(one.excludes(&other), other.excludes(&one));
+            one.excludes(&other)
+        };
+        for (one, other) in [
+            ("http://127.0.0.1:1", "tcp://127.0.0.1:1"),
+            ("http://127.0.0.1:1", "https://0.0.0.0:1"),
+            ("http://[::]:1", "http://[::1]:1"),
+            ("http://node:1", "https://node:1"),
+            ("unix:///run/a", "unixs:///run/a"),
+        ] {
+            assert!(excludes(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("http://127.0.0.1:1", "http://127.0.0.1:2"),
+            ("http://127.0.0.1:1", "http://127.0.0.2:1"),
+            ("http://127.0.0.1:0", "http://127.0.0.1:0"),
+            ("http://0.0.0.0:1", "http://[::]:1"),
+            ("http://localhost:1", "http://127.0.0.1:1"),
+            ("unix:///run/a", "unix:///run/b"),
+            ("unix:///run/a", "http://127.0.0.1:1"),
+        ] {
+            assert!(!excludes(one, other), "{one} {other}");
+        }
     }
 
     #[test]

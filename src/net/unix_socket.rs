@@ -28,10 +28,23 @@ pub struct SocketFile {
     inode: u64,
 }
 
+impl Access {
+    /// Fails when the machine does not know the names.
+    pub fn check(&self) -> io::Result<()> {
+        self.ids().map(|_| ())
+    }
+
+    /// The numbers of owner and group.
+    fn ids(&self) -> io::Result<(Option<u32>, Option<u32>)> {
+        let owner = self.owner.as_deref().map(|name| id(name, "user", "/etc/passwd")).transpose()?;
+        let group = self.group.as_deref().map(|name| id(name, "group", "/etc/group")).transpose()?;
+        Ok((owner, group))
+    }
+}
+
 /// Listens at `path`. A socket there that nobody listens at is replaced.
 pub(super) fn bind(path: &Path, access: &Access, backlog: i32) -> io::Result<(UnixListener, SocketFile)> {
-    let owner = access.owner.as_deref().map(|name| id(name, "user", "/etc/passwd")).transpose()?;
-    let group = access.group.as_deref().map(|name| id(name, "group", "/etc/group")).transpose()?;
+    let (owner, group) = access.ids()?;
     clear(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // The file takes the mode of the socket, less the umask (Linux: unix_bind_bsd in net/unix/af_unix.c).

@@ -87,10 +87,11 @@ pub struct HoldMetrics {
 impl HoldMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         Self {
-            ended: metrics.register(IntCounterVec::new(
-                Opts::new("etcdlet_holds_total", "Calls that waited for a leader, by outcome."),
-                &["outcome"],
-            )),
+            ended: metrics.register_counters(
+                ("etcdlet_holds_total", "Calls that waited for a leader, by outcome."),
+                "outcome",
+                &["full"],
+            ),
             held: metrics.register(IntGauge::new("etcdlet_held", "Calls that wait for a leader.")),
         }
     }

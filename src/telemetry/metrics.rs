@@ -1,7 +1,7 @@
 //! The registry of the process.
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// Where folders register their metric families; rendered by the admin port.
 #[derive(Clone, Debug)]
@@ -36,6 +36,21 @@ impl Metrics {
         family
     }
 
+    /// Registers counters by `label`, those of `values` from the beginning: the first time that one
+    /// counts is an increase only where it was 0 before.
+    pub fn register_counters(
+        &self,
+        (name, help): (&str, &str),
+        label: &str,
+        values: &[&str],
+    ) -> IntCounterVec {
+        let family = self.register(IntCounterVec::new(Opts::new(name, help), &[label]));
+        for value in values {
+            family.with_label_values(&[value]).inc_by(0);
+        }
+        family
+    }
+
     fn add(&self, family: impl Collector + 'static) {
         self.0.register(Box::new(family)).expect("every family is registered once");
     }
@@ -45,5 +60,19 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.gather(), &mut text).expect("a vector takes every byte");
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_that_are_named_are_there_before_they_count() {
+        let metrics = Metrics::new();
+        let family = metrics.register_counters(("a_total", "Some."), "outcome", &["failed"]);
+        assert!(String::from_utf8(metrics.render()).unwrap().contains("a_total{outcome=\"failed\"} 0\n"));
+        family.with_label_values(&["failed"]).inc();
+        assert!(String::from_utf8(metrics.render()).unwrap().contains("a_total{outcome=\"failed\"} 1\n"));
     }
 }

@@ -39,6 +39,24 @@ fn every_metric_of_an_alert_is_documented() {
     }
 }
 
+#[test]
+fn whatever_a_person_must_be_told_of_has_an_alert() {
+    let rules = rules();
+    for metric in [
+        "etcdlet_cluster_has_leader",
+        "etcdlet_config_reloads_total{outcome=\"failed\"}",
+        "etcdlet_config_restart_needed",
+        "etcdlet_connections_refused_total{reason=~\".*limit\"}",
+        "etcdlet_member_healthy",
+        // There is none to be healthy where none is known.
+        "etcdlet_members",
+        "etcdlet_tls_certificate_expiry_timestamp_seconds",
+        "etcdlet_watch_lag_seconds",
+    ] {
+        assert!(rules.iter().any(|rule| text(rule, "expr").contains(metric)), "{metric}: in no alert");
+    }
+}
+
 fn rules() -> Vec<Value> {
     let file: Value = serde_yaml::from_str(&read("deploy/prometheus/alerts.yaml")).expect("it is YAML");
     let groups = file["groups"].as_sequence().expect("groups is a list");

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod examples;
+mod image;
 mod kubernetes;
 mod migration;
 mod systemd;

@@ -57,7 +57,8 @@ pub(super) const KEYS: &[Key] = &[
         default: "`false`",
         reloads: false,
         meaning: "`true`: the admin port may be on an address that others reach. Whoever reaches it can \
-            read the configuration (without secrets) and end the process.",
+            read the configuration (without secrets) and end the process. It then answers by any name; without TLS \
+            it otherwise answers only requests whose `Host` is `localhost` or an IP address.",
     },
     Key {
         path: "admin.tls.cert-file",

@@ -34,7 +34,7 @@ pub(super) async fn run(proxy: Arc<Proxy>, group: Arc<Group>, lane: LaneId) {
             ended = stream(&proxy, &group, lane) => ended,
             never = suspect(&proxy, &group, lane) => match never {},
         };
-        match group.ended(lane, &ended) {
+        match group.ended(lane, &ended, proxy.settings.load().hold.limit) {
             Next::Stop => break,
             // The first time at once: another member can answer.
             Next::Again { failures: 0 | 1 } => {}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::super::Proxy;
 use super::super::caller::Caller;
 use super::super::home::Home;
 use super::config::Config;
-use super::core::{ClientId, Core, Ended, LaneId, Limits, Next, Output, Taken};
+use super::core::{ClientId, Core, Ended, LaneId, Next, Output, Taken};
 use super::driver;
 use super::metrics::LeaseMetrics;
 use crate::types::status::{Code, ETCD_NO_LEADER, Status};
@@ -53,9 +53,8 @@ impl Group {
         if let Some(group) = groups.get(&caller).and_then(Weak::upgrade) {
             return group;
         }
-        let limits =
-            Limits { lanes: common.config.streams as u64, patience: proxy.settings.load().hold.limit };
-        let state = State { core: Core::new(limits), clients: HashMap::new(), lanes: HashMap::new() };
+        let core = Core::new(common.config.streams as u64);
+        let state = State { core, clients: HashMap::new(), lanes: HashMap::new() };
         let group = Arc::new(Self {
             caller: caller.clone(),
             common: common.clone(),
@@ -135,9 +134,9 @@ impl Group {
     }
 
     /// The stream of a lane has ended, and nobody sends on it any longer.
-    pub fn ended(self: &Arc<Self>, lane: LaneId, ended: &Ended) -> Next {
+    pub fn ended(self: &Arc<Self>, lane: LaneId, ended: &Ended, patience: Duration) -> Next {
         self.lock().lanes.remove(&lane);
-        self.with(|core| core.handle_ended(Instant::now(), lane, ended))
+        self.with(|core| core.handle_ended(Instant::now(), lane, ended, patience))
     }
 
     /// The end of every client: there is no leader for long.

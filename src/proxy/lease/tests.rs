@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::core::{ClientId, Core, Counts, Ended, LaneId, Limits, Next, Output, Taken, Unexpected};
+use super::core::{ClientId, Core, Counts, Ended, LaneId, Next, Output, Taken, Unexpected};
 use crate::types::status::{Code, Status};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -13,12 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Hub {
     core: Core,
     now: Instant,
+    patience: Duration,
 }
 
 impl Hub {
     fn new(lanes: u64) -> Self {
-        let limits = Limits { lanes, patience: PATIENCE };
-        Self { core: Core::new(limits), now: Instant::now() }
+        Self { core: Core::new(lanes), now: Instant::now(), patience: PATIENCE }
     }
 
     fn ask(&mut self, client: ClientId, lease: i64) {
@@ -67,11 +67,11 @@ impl Hub {
 
     fn broken(&mut self, lane: LaneId) -> Next {
         let lost = Status::new(Code::Unavailable, "lost");
-        self.core.handle_ended(self.now, lane, &Ended::Broken(lost))
+        self.core.handle_ended(self.now, lane, &Ended::Broken(lost), self.patience)
     }
 
     fn ended(&mut self, lane: LaneId, code: Code, text: &'static str) -> Next {
-        self.core.handle_ended(self.now, lane, &Ended::Status(Status::new(code, text)))
+        self.core.handle_ended(self.now, lane, &Ended::Status(Status::new(code, text)), self.patience)
     }
 }
 
@@ -300,6 +300,19 @@ fn whoever_waits_for_too_long_while_streams_fail_is_told() {
     assert_eq!(hub.sent(lane), ["lease 2"]);
     hub.answer(lane, 2, "two");
     assert_eq!(hub.taken(b), ["two"]);
+}
+
+#[test]
+fn another_patience_concerns_who_waits_already() {
+    let mut hub = Hub::new(1);
+    let a = hub.core.handle_join();
+    hub.ask(a, 1);
+    let lane = hub.started();
+    assert_eq!(hub.broken(lane), Next::Again { failures: 1 });
+    hub.patience = PATIENCE / 5;
+    hub.now += hub.patience;
+    assert_eq!(hub.broken(lane), Next::Stop);
+    assert_eq!(hub.taken(a), ["Unavailable: lost"]);
 }
 
 #[test]

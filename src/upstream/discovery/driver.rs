@@ -30,7 +30,9 @@ pub struct Driver {
 struct Name {
     source: Source,
     due: Instant,
+    /// Until it has answered, those of the names that it came in place of.
     seeds: Vec<dns::Seed>,
+    has_answered: bool,
     error: Option<String>,
     failures: IntCounter,
 }
@@ -83,7 +85,8 @@ impl Driver {
         }
     }
 
-    /// What is the same as before keeps what is known of it.
+    /// What is the same as before keeps what is known of it. What is new stands for what is gone until
+    /// it has answered.
     fn adopt_config(&mut self) {
         let config = self.configs.borrow_and_update().clone();
         match resolver(&config) {
@@ -93,16 +96,21 @@ impl Driver {
                 return;
             }
         }
-        let mut names = self.names_of(&config);
         let same_servers = config.nameservers == self.config.nameservers;
+        let is_same = |name: &Name| {
+            same_servers
+                && match name.source {
+                    Source::Dns => config.dns == self.config.dns,
+                    _ => config.srv == self.config.srv,
+                }
+        };
+        let (mut known, gone): (Vec<_>, Vec<_>) = self.names.drain(..).partition(is_same);
+        let gone: Vec<_> = gone.into_iter().flat_map(|name| name.seeds).collect();
+        let mut names = self.names_of(&config);
         for name in &mut names {
-            let same = match name.source {
-                Source::Dns => config.dns == self.config.dns,
-                _ => config.srv == self.config.srv,
-            };
-            let known = self.names.iter().position(|known| known.source == name.source);
-            if let Some(place) = known.filter(|_| same && same_servers) {
-                *name = self.names.swap_remove(place);
+            match known.iter().position(|known| known.source == name.source) {
+                Some(place) => *name = known.swap_remove(place),
+                None => name.seeds.clone_from(&gone),
             }
         }
         (self.names, self.config) = (names, config);
@@ -114,6 +122,7 @@ impl Driver {
             source,
             due: Instant::now(),
             seeds: Vec::new(),
+            has_answered: false,
             error: None,
             failures: self.failures.with_label_values(&[source.to_string()]),
         };
@@ -190,7 +199,7 @@ impl Driver {
         let error = self.names.iter().find_map(|name| name.error.clone());
         self.seeds.send_if_modified(|known| {
             if seeds.is_empty() && error.is_some() {
-                // As when a new name leads nowhere yet: what is known stays.
+                // As when a name that leads nowhere yet came in place of endpoints: what is known stays.
                 seeds.clone_from(&known.0);
             }
             let changed = known.0 != seeds || known.1 != error;
@@ -224,7 +233,10 @@ impl Name {
                     tracing::info!(source = %self.source, "discovery works again");
                 }
                 self.due = valid_until.max(Instant::now() + RESOLVE_INTERVAL_MIN);
-                let before = std::mem::take(&mut self.seeds);
+                let mut before = std::mem::take(&mut self.seeds);
+                if !std::mem::replace(&mut self.has_answered, true) {
+                    before.clear();
+                }
                 self.seeds = kept(before, seeds, missing);
             }
             Err(error) => {
@@ -253,3 +265,59 @@ fn kept(before: Vec<dns::Seed>, mut found: Vec<dns::Seed>, missing: Option<Half>
 
 const RESOLVE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_name_stands_for_the_one_before_until_it_has_answered() {
+        let config = |name: &str| Config {
+            endpoints: vec!["http://10.0.0.1:2379".parse().unwrap()],
+            dns: Some(format!("http://{name}:2379").parse().unwrap()),
+            nameservers: vec!["127.0.0.1:53".parse().unwrap()],
+            srv: None,
+        };
+        let (configs, receiver) = watch::channel(config("good"));
+        let (mut driver, discovered) = Driver::try_new(receiver, &Metrics::new()).unwrap();
+        let known = || {
+            let (seeds, _error) = &*discovered.borrow();
+            seeds.iter().map(|seed| seed.address.host.clone()).collect::<Vec<_>>()
+        };
+        driver.on_resolved(found(&["10.0.0.2", "fd00::2"], None));
+        assert_eq!(known(), ["10.0.0.1", "10.0.0.2", "fd00::2"]);
+
+        let other_servers = Config { nameservers: vec!["127.0.0.2:53".parse().unwrap()], ..config("good") };
+        let srv = Some(super::super::Srv { domain: "typo".to_owned(), name: String::new() });
+        let service = Config { dns: None, srv, ..config("good") };
+        for next in [config("typo"), config("other-typo"), service, config("good"), other_servers.clone()] {
+            configs.send_replace(next);
+            driver.adopt_config();
+            driver.on_resolved(Err(DnsError::Timeout { name: "it".to_owned() }));
+            assert_eq!(known(), ["10.0.0.1", "10.0.0.2", "fd00::2"]);
+        }
+
+        // Of the half that is missing there is nothing of its own to keep.
+        driver.on_resolved(found(&["10.0.0.3"], Some(Half::V6)));
+        assert_eq!(known(), ["10.0.0.1", "10.0.0.3"]);
+        configs.send_replace(Config { dns: None, ..other_servers });
+        driver.adopt_config();
+        driver.publish();
+        assert_eq!(known(), ["10.0.0.1"]);
+    }
+
+    impl Driver {
+        /// An answer to its only name.
+        fn on_resolved(&mut self, resolved: Result<Resolved, DnsError>) {
+            self.names[0].on_resolved(resolved);
+            self.publish();
+        }
+    }
+
+    fn found(hosts: &[&str], missing: Option<Half>) -> Result<Resolved, DnsError> {
+        let address = |host: &&str| Address { tls: false, host: (*host).to_owned(), port: 2379 };
+        let seed = |address| dns::Seed { address, server_name: None, priority: 0, weight: 1 };
+        let seeds = hosts.iter().map(address).map(seed).collect();
+        Ok(Resolved { seeds, valid_until: Instant::now(), missing })
+    }
+}

@@ -8,7 +8,7 @@ use crate::support::sidecar::Sidecar;
 #[test]
 fn metrics_are_text_for_prometheus() {
     let sidecar = Sidecar::start(&["http://127.0.0.1:1"]);
-    let answer = ask(&sidecar, "GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    let answer = ask(&sidecar, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
     assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
@@ -21,7 +21,7 @@ fn another_path_is_not_found_and_another_method_not_allowed() {
     for path in ["/", "/metrics/", "/health", "/debug/pprof", "/v3/kv/range"] {
         assert_eq!(sidecar.admin_get(path).0, 404, "{path}");
     }
-    let answer = ask(&sidecar, "DELETE /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    let answer = ask(&sidecar, "DELETE /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
 }
 

@@ -92,13 +92,18 @@ fn an_unknown_path_tells_what_there_is_and_another_method_which_is_right() {
     for (method, path, allow) in
         [("POST", "/config", "GET"), ("GET", "/drain", "POST"), ("POST", "/log/level", "GET, PUT")]
     {
-        let answer = ask(&sidecar, &format!("{method} {path} HTTP/1.0\r\nHost: a\r\n\r\n"));
+        let answer = ask(&sidecar, &format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"));
         assert!(answer.starts_with("HTTP/1.0 405"), "{answer}");
         assert!(answer.to_lowercase().contains(&format!("allow: {}\r\n", allow.to_lowercase())), "{answer}");
     }
-    // A page in a browser of the node.
-    let answer = ask(&sidecar, "POST /drain HTTP/1.0\r\nHost: a\r\nOrigin: http://evil\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.0 403"), "{answer}");
+    // A page in a browser of the node; and one whose own name has come to lead here.
+    for request in [
+        "POST /drain HTTP/1.0\r\nHost: localhost\r\nOrigin: http://evil",
+        "GET /watches HTTP/1.0\r\nHost: evil",
+    ] {
+        let answer = ask(&sidecar, &format!("{request}\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.0 403"), "{answer}");
+    }
     assert_eq!(sidecar.admin_get("/readyz/not_draining").0, 200);
 }
 

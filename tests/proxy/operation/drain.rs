@@ -61,6 +61,22 @@ async fn drains(begin: impl FnOnce(&mut Sidecar)) {
     assert!(late.call::<_, pb::RangeResponse>(RANGE, &range).await.is_err());
 }
 
+#[test]
+fn what_changes_in_the_delay_is_taken_over() {
+    let etcd = Etcd::start();
+    let drain = "drain: {delay: 30s}\nreload: {interval: 100ms}";
+    let mut sidecar = Sidecar::with_config(&configured(&etcd.endpoints(), drain));
+    until(&sidecar, "ready", || sidecar.admin_get("/readyz").0 == 200);
+    sidecar.terminate();
+    until(&sidecar, "not ready", || sidecar.admin_get("/readyz").0 == 503);
+    sidecar.rewrite_config(&configured(&["http://127.0.0.1:1".to_owned()], drain));
+    until(&sidecar, "the other endpoint", || {
+        sidecar.admin_get("/cluster").1.contains("http://127.0.0.1:1\"")
+    });
+    sidecar.terminate();
+    assert!(sidecar.wait(Duration::from_secs(2)).is_some(), "{}", sidecar.log());
+}
+
 #[tokio::test]
 async fn a_second_signal_does_not_wait_for_the_delay() {
     let etcd = Etcd::start();

@@ -15,19 +15,20 @@ mod parts;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use parts::{Client, HELD_MAX, Lane, Progress, Renewal, Slot, Subject, Waiter, request};
-pub(super) use parts::{ClientId, Counts, Ended, LaneId, Limits, Next, Output, Taken, Unexpected};
+pub(super) use parts::{ClientId, Counts, Ended, LaneId, Next, Output, Taken, Unexpected};
 
 use super::verdict::{Verdict, unavailable, verdict};
 use crate::types::status::{Code, Status};
 
 /// One per identity.
 pub(super) struct Core {
-    limits: Limits,
+    /// How many lanes renewals share.
+    shared: u64,
     clients: HashMap<ClientId, Client>,
     renewals: HashMap<Subject, Renewal>,
     lanes: BTreeMap<LaneId, Lane>,
@@ -38,16 +39,16 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(shared: u64) -> Self {
         Self {
-            limits,
+            shared,
             clients: HashMap::new(),
             renewals: HashMap::new(),
             lanes: BTreeMap::new(),
             outputs: VecDeque::new(),
             counts: Counts::default(),
             // Lower numbers are those of the shared lanes.
-            next: limits.lanes,
+            next: shared,
         }
     }
 
@@ -166,8 +167,8 @@ impl Core {
     }
 
     /// The lane's stream has ended. What it has not answered is sent again, unless the end was the
-    /// answer.
-    pub fn handle_ended(&mut self, now: Instant, id: LaneId, ended: &Ended) -> Next {
+    /// answer, or it has waited for longer than `patience`.
+    pub fn handle_ended(&mut self, now: Instant, id: LaneId, ended: &Ended, patience: Duration) -> Next {
         let Some(lane) = self.lanes.get_mut(&id) else { return Next::Stop };
         let (closing, answered) = (mem::take(&mut lane.closing), mem::take(&mut lane.answered));
         let mut unanswered = mem::take(&mut lane.sent);
@@ -196,7 +197,7 @@ impl Core {
         };
         self.resend(id, unanswered);
         if failed {
-            self.on_failed(now, id, ended);
+            self.on_failed(now, id, ended, patience);
         }
         let lane = self.lanes.get(&id).expect("nothing above removes a lane");
         if lane.ready.is_empty() {
@@ -292,7 +293,7 @@ impl Core {
             let Some(lane) = self.lanes.get(id) else { return Default::default() };
             (lane.closing, lane.is_stuck(now), lane.ready.len() + lane.sent.len())
         };
-        (0..self.limits.lanes).map(LaneId).min_by_key(load).expect("there is at least one lane")
+        (0..self.shared).map(LaneId).min_by_key(load).expect("there is at least one lane")
     }
 
     fn unqueue(&mut self, id: LaneId, subject: Subject) {
@@ -366,8 +367,7 @@ impl Core {
     }
 
     /// Whoever has waited for too long is told.
-    fn on_failed(&mut self, now: Instant, id: LaneId, ended: &Ended) {
-        let patience = self.limits.patience;
+    fn on_failed(&mut self, now: Instant, id: LaneId, ended: &Ended, patience: Duration) {
         let lane = self.lanes.get_mut(&id).expect("its caller has it");
         lane.failures += 1;
         let since = *lane.failing_since.get_or_insert(now);

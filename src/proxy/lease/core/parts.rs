@@ -9,14 +9,6 @@ use prost::Message;
 use crate::proto::etcdserverpb::LeaseKeepAliveRequest;
 use crate::types::status::Status;
 
-#[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Limits {
-    /// Lanes that renewals share.
-    pub lanes: u64,
-    /// How long a request waits while renewals fail.
-    pub patience: Duration,
-}
-
 /// A client's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in super::super) struct ClientId(pub(super) u64);

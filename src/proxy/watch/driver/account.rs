@@ -30,7 +30,6 @@ use crate::types::status::{Code, percent_decode};
 use crate::upstream::health::Credentials;
 
 pub(in crate::proxy::watch) struct Account {
-    credentials: Mutex<Credentials>,
     /// Held by who asks for a pass.
     asking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -38,8 +37,8 @@ pub(in crate::proxy::watch) struct Account {
     told: Mutex<HashMap<Range, Instant>>,
 }
 
-#[derive(Default)]
 struct State {
+    credentials: Credentials,
     pass: Option<Pass>,
     /// The last question.
     asked_at: Option<Instant>,
@@ -72,53 +71,62 @@ pub(super) enum Refusal {
 
 impl Account {
     pub fn new(credentials: Credentials) -> Self {
-        Self {
-            credentials: Mutex::new(credentials),
-            asking: tokio::sync::Mutex::default(),
-            state: Mutex::default(),
-            told: Mutex::default(),
-        }
+        let state = State { credentials, pass: None, asked_at: None, refused_at: None, made: 0 };
+        Self { asking: tokio::sync::Mutex::default(), state: Mutex::new(state), told: Mutex::default() }
     }
 
     /// Another password, or another user: whoever needs a pass from now on asks with these.
     pub fn set(&self, credentials: &Credentials) {
-        {
-            let mut known = self.credentials();
-            if *known == *credentials {
-                return;
-            }
-            *known = credentials.clone();
-        }
         let mut state = self.state();
-        (state.pass, state.refused_at) = (None, None);
-    }
-
-    fn credentials(&self) -> MutexGuard<'_, Credentials> {
-        self.credentials.lock().expect("nobody panics while holding the credentials")
+        if state.credentials != *credentials {
+            state.credentials = credentials.clone();
+            (state.pass, state.refused_at) = (None, None);
+        }
     }
 
     /// For streams of `caller`.
     pub(super) async fn pass(&self, proxy: &Arc<Proxy>, caller: &Caller) -> Result<Pass, NoPass> {
         let _asking = self.asking.lock().await;
-        let pause = {
-            let state = self.state();
-            if let Some(pass) = &state.pass {
-                return Ok(pass.clone());
+        loop {
+            let pause = {
+                let state = self.state();
+                if let Some(pass) = &state.pass {
+                    return Ok(pass.clone());
+                }
+                if state.refused_at.is_some_and(|refused_at| refused_at.elapsed() < REFUSED_PAUSE) {
+                    return Err(NoPass::Refused);
+                }
+                state.asked_at.map_or(Duration::ZERO, |asked_at| ASK_PAUSE.saturating_sub(asked_at.elapsed()))
+            };
+            tokio::time::sleep(pause).await;
+            let credentials = {
+                let mut state = self.state();
+                state.asked_at = Some(Instant::now());
+                state.credentials.clone()
+            };
+            let answer = authenticate(proxy, caller, &credentials).await;
+            if let Some(pass) = self.on_answer(&credentials, answer) {
+                return pass;
             }
-            if state.refused_at.is_some_and(|refused_at| refused_at.elapsed() < REFUSED_PAUSE) {
-                return Err(NoPass::Refused);
-            }
-            state.asked_at.map_or(Duration::ZERO, |asked_at| ASK_PAUSE.saturating_sub(asked_at.elapsed()))
-        };
-        tokio::time::sleep(pause).await;
-        self.state().asked_at = Some(Instant::now());
-        let answer = self.authenticate(proxy, caller).await;
+        }
+    }
+
+    /// `None` when there are other credentials by now, of which the answer says nothing.
+    fn on_answer(
+        &self,
+        asked_with: &Credentials,
+        answer: Result<Option<HeaderValue>, NoPass>,
+    ) -> Option<Result<Pass, NoPass>> {
         let mut state = self.state();
+        if state.credentials != *asked_with {
+            return None;
+        }
         state.refused_at = matches!(answer, Err(NoPass::Refused)).then(Instant::now);
         state.made += 1;
-        let pass = Pass { token: answer?, number: state.made, made_at: Instant::now() };
-        state.pass = Some(pass.clone());
-        Ok(pass)
+        let number = state.made;
+        let pass = answer.map(|token| Pass { token, number, made_at: Instant::now() });
+        state.pass = pass.as_ref().ok().cloned();
+        Some(pass)
     }
 
     /// A member has refused it. One that is young may only not be known everywhere yet.
@@ -128,46 +136,6 @@ impl Account {
         }
         let mut state = self.state();
         state.pass.take_if(|present| present.number == pass.number);
-    }
-
-    async fn authenticate(&self, proxy: &Arc<Proxy>, caller: &Caller) -> Result<Option<HeaderValue>, NoPass> {
-        let Credentials { username, password } = self.credentials().clone();
-        let request = AuthenticateRequest { name: username.clone(), password };
-        let call = Call {
-            rpc: Rpc::of(AUTHENTICATE),
-            wire: Wire::H2,
-            head: caller.head(AUTHENTICATE),
-            deadline: None,
-            client: Client::own(),
-            body: Body::Full(framed(&request)),
-        };
-        let answered = proxy.answer(call, Instant::now()).await;
-        let answer = answered.map_err(|_| NoPass::Unanswered)?.answer;
-        if let Some((code, text)) = retry::error_of(&answer) {
-            let text = percent_decode(text.map_or(b"", HeaderValue::as_bytes));
-            return match code {
-                Code::FailedPrecondition if text == NOT_ENABLED => Ok(None),
-                Code::Canceled | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Unavailable => {
-                    Err(NoPass::Unanswered)
-                }
-                // Members that have not applied the same yet.
-                _ if refusal_of(&text) == Some(Refusal::Pass) => Err(NoPass::Unanswered),
-                _ => {
-                    tracing::warn!(
-                        username,
-                        error = %text,
-                        "upstream.auth is refused: watches are shared by token only"
-                    );
-                    Err(NoPass::Refused)
-                }
-            };
-        }
-        let message = answer.body.data.as_deref().and_then(peek::message);
-        let response = message.and_then(|message| AuthenticateResponse::decode(message).ok());
-        let token = response.and_then(|response| HeaderValue::from_str(&response.token).ok());
-        let mut token = token.filter(|token| !token.is_empty()).ok_or(NoPass::Unanswered)?;
-        token.set_sensitive(true);
-        Ok(Some(token))
     }
 
     /// Says, now and then, that its user may not read a range.
@@ -180,7 +148,7 @@ impl Account {
         let (key, range_end) = parted.range.wire();
         let (key, range_end) = (key.escape_ascii(), range_end.escape_ascii());
         tracing::warn!(
-            username = self.credentials().username,
+            username = self.state().credentials.username,
             %key,
             %range_end,
             "upstream.auth may not read this range: its watches are shared by token only"
@@ -218,6 +186,51 @@ impl Pass {
     fn is_young(&self) -> bool {
         self.made_at.elapsed() < ASK_PAUSE
     }
+}
+
+/// A token; none while auth is off.
+async fn authenticate(
+    proxy: &Arc<Proxy>,
+    caller: &Caller,
+    credentials: &Credentials,
+) -> Result<Option<HeaderValue>, NoPass> {
+    let Credentials { username, password } = credentials;
+    let request = AuthenticateRequest { name: username.clone(), password: password.clone() };
+    let call = Call {
+        rpc: Rpc::of(AUTHENTICATE),
+        wire: Wire::H2,
+        head: caller.head(AUTHENTICATE),
+        deadline: None,
+        client: Client::own(),
+        body: Body::Full(framed(&request)),
+    };
+    let answered = proxy.answer(call, Instant::now()).await;
+    let answer = answered.map_err(|_| NoPass::Unanswered)?.answer;
+    if let Some((code, text)) = retry::error_of(&answer) {
+        let text = percent_decode(text.map_or(b"", HeaderValue::as_bytes));
+        return match code {
+            Code::FailedPrecondition if text == NOT_ENABLED => Ok(None),
+            Code::Canceled | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Unavailable => {
+                Err(NoPass::Unanswered)
+            }
+            // Members that have not applied the same yet.
+            _ if refusal_of(&text) == Some(Refusal::Pass) => Err(NoPass::Unanswered),
+            _ => {
+                tracing::warn!(
+                    username,
+                    error = %text,
+                    "upstream.auth is refused: watches are shared by token only"
+                );
+                Err(NoPass::Refused)
+            }
+        };
+    }
+    let message = answer.body.data.as_deref().and_then(peek::message);
+    let response = message.and_then(|message| AuthenticateResponse::decode(message).ok());
+    let token = response.and_then(|response| HeaderValue::from_str(&response.token).ok());
+    let mut token = token.filter(|token| !token.is_empty()).ok_or(NoPass::Unanswered)?;
+    token.set_sensitive(true);
+    Ok(Some(token))
 }
 
 fn refusal_of(reason: &str) -> Option<Refusal> {
@@ -281,6 +294,21 @@ mod tests {
         ] {
             assert_eq!(pass.refusal(reason), expected, "{reason}");
         }
+    }
+
+    #[test]
+    fn an_answer_to_credentials_that_were_replaced_says_nothing_of_the_new_ones() {
+        let [old, new] = ["old", "new"]
+            .map(|password| Credentials { username: "u".into(), password: password.to_owned() });
+        let account = Account::new(old.clone());
+        account.set(&new);
+        assert!(account.on_answer(&old, Err(NoPass::Refused)).is_none());
+        assert!(account.state().refused_at.is_none());
+        let token = |text| Ok(Some(HeaderValue::from_static(text)));
+        assert!(account.on_answer(&old, token("of the old one")).is_none());
+        assert!(account.state().pass.is_none());
+        assert!(account.on_answer(&new, token("of the new one")).is_some_and(|pass| pass.is_ok()));
+        assert!(account.state().pass.is_some());
     }
 
     #[test]
