@@ -203,8 +203,8 @@ pub(super) const KEYS: &[Key] = &[
         default: "`256MiB`",
         reloads: true,
         meaning: "Messages of such listeners that wait to be whole, or for their client; a call that goes \
-            beyond it ends `RESOURCE_EXHAUSTED`. An answer must be whole before its keys are edited, so \
-            this is also the longest one.",
+            beyond it ends `RESOURCE_EXHAUSTED`, or, if it has changed something, `UNAVAILABLE` with a text \
+            that says so. An answer must be whole before its keys are edited, so this is also the longest one.",
     },
     Key {
         path: "limits.header-list-bytes",

@@ -15,6 +15,7 @@
 //!   same way is refused, and so is what is not known;
 //! - no key of others gets in: an answer that is not of the namespace fails, but for the keys of a
 //!   lease, of which those of others are left out;
+//! - a call that may have changed something and ends here is told so, never as one that was not sent;
 //! - every field that is not a key passes byte for byte, in order, known or not;
 //! - what is held is bounded: a request's message by its length, all together by a total.
 //!
@@ -27,6 +28,7 @@ mod flow;
 mod judge;
 mod messages;
 mod metrics;
+mod outcome;
 mod prefix;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use config::Config;
 pub use metrics::NamespaceMetrics;
 
 use crate::types::call::{Body, Call, Reply, is_grpc};
+use crate::types::method::Effect;
 use crate::types::status::{Code, Status};
 use body::{Answer, Request};
 use flow::Flow;
@@ -92,13 +95,15 @@ impl Namespaces {
         judge::prepare(&mut call);
         let namespace = Namespace::new(&call.client.terms.namespace);
         let (refused, told) = oneshot::channel();
+        let effect = call.rpc.effect;
         let flow = Flow::of_requests(namespace.clone(), request, self);
         let body = std::mem::replace(&mut call.body, Body::Empty);
         // Nothing to edit, and nothing is to seem to follow.
         if !matches!(body, Body::Empty) {
-            call.body = Body::stream(Request { body, flow, refused: Some(refused) });
+            call.body = Body::stream(Request::new(body, flow, effect, refused));
         }
-        Entered::Edited(call, Edited { flow: Flow::of_answers(namespace, answer, self), refused: told })
+        let flow = Flow::of_answers(namespace, answer, self);
+        Entered::Edited(call, Edited { flow, effect, refused: told })
     }
 
     fn refuse(&self, call: &Call, refusal: Refusal) -> Entered {
@@ -122,13 +127,14 @@ impl Namespaces {
 /// The way back of a call that is edited.
 pub(super) struct Edited {
     flow: Flow,
+    effect: Effect,
     refused: oneshot::Receiver<Status>,
 }
 
 impl Edited {
     /// The answer as its client may see it.
     pub async fn leave(self, reply: impl Future<Output = Reply>) -> Reply {
-        let Self { flow, mut refused } = self;
+        let Self { flow, effect, mut refused } = self;
         let reply = tokio::select! {
             biased;
             Ok(status) = &mut refused => return Reply::trailers_only(&status),
@@ -143,7 +149,7 @@ impl Edited {
             return Reply { head, body };
         }
         head.headers.remove(CONTENT_LENGTH);
-        Reply { head, body: Body::stream(Answer::new(body, flow, refused)) }
+        Reply { head, body: Body::stream(Answer::new(body, flow, effect, refused)) }
     }
 }
 
