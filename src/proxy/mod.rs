@@ -35,6 +35,7 @@ pub mod namespace;
 mod own;
 pub(crate) mod peek;
 mod persist;
+mod plain;
 mod read_ahead;
 mod replay;
 mod retry;

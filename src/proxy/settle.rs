@@ -14,7 +14,8 @@ use hyper::upgrade::OnUpgrade;
 use super::drain::{self, Drain};
 use super::lines::Lines;
 use super::metrics::Account;
-use super::peek::{Headers, json};
+use super::peek::Headers;
+use super::plain::Plain;
 use super::watermark::Watermark;
 use super::{Answered, tunnel};
 use crate::types::call::{Body, Broken, Call, Dialect, Reply};
@@ -22,7 +23,7 @@ use crate::types::gateway::is_gateway_path;
 use crate::types::ids::ClusterId;
 use crate::types::method::{Effect, Rpc, Shape};
 use crate::types::status::{
-    Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
+    Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, Status, grpc_status, percent_decode,
 };
 use crate::upstream::{Answer, AnswerBody, Failure, From, Signals, Upstream};
 
@@ -136,10 +137,11 @@ impl Settlement {
     pub fn settle(mut self, answered: Answered, drain: &Drain, upstream: &Upstream) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;
         if !matches!(self.form, Form::Grpc) {
-            if let Some(header) =
-                header.filter(|header| plan.proves && from.is_leader && header.revision < mark)
-            {
-                self.watermark.on_restored(header, mark, from);
+            if let Some(header) = header {
+                if plan.proves && from.is_leader && header.revision < mark {
+                    self.watermark.on_restored(header, mark, from);
+                }
+                self.watermark.on_answer(header, from);
             }
             return self.settle_http(head, body, from, drain);
         }
@@ -181,10 +183,12 @@ impl Settlement {
             head.extensions.insert(tunnel::between(*client, member, ending, body.cut(), self.account));
             return Reply { head, body: Body::Empty };
         }
-        let watermark = self.rpc.is_gateway().then_some((self.watermark, from));
+        let watermark = (self.rpc.is_gateway() && body.data.is_none()).then_some((self.watermark, from));
         let in_lines = self.rpc.is_gateway() && self.rpc.endless && self.rpc.shape != Shape::Unary;
-        let body = Plain { body, ending, watermark, _account: self.account };
-        let body = if in_lines { Body::stream(Lines::of(body)) } else { Body::stream(body) };
+        let body = match in_lines {
+            true => Body::stream(Plain::new(Lines::of(body), ending, watermark, self.account)),
+            false => Body::stream(Plain::new(body, ending, watermark, self.account)),
+        };
         Reply { head, body }
     }
 
@@ -293,50 +297,6 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
         };
         this.done = true;
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-}
-
-/// The body of an answer that is not gRPC.
-struct Plain<B> {
-    body: B,
-    ending: Ending,
-    /// Raised by what the JSON gateway answers.
-    watermark: Option<(Watermark, From)>,
-    _account: Account,
-}
-
-impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let this = &mut *self;
-        match (Pin::new(&mut this.body).poll_frame(cx), &mut this.ending) {
-            // Without trailers, an end before the end is all that there is to say.
-            (Poll::Pending, Some(ending)) => {
-                ready!(ending.as_mut().poll(cx));
-                Poll::Ready(Some(Err(Broken::Connection(SHUTTING_DOWN.to_owned()))))
-            }
-            (frame, _) => {
-                if let (Some((watermark, from)), Poll::Ready(Some(Ok(frame)))) = (&this.watermark, &frame)
-                    && let Some(header) = frame.data_ref().and_then(|data| json::header(data))
-                {
-                    watermark.on_answer(header, *from);
-                }
-                frame
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        self.body.size_hint()
     }
 }
 
