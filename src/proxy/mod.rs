@@ -45,6 +45,7 @@ pub mod share;
 mod tunnel;
 pub mod watch;
 mod watermark;
+mod witness;
 
 use std::future::poll_fn;
 use std::sync::Arc;

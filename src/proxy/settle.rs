@@ -17,6 +17,7 @@ use super::metrics::Account;
 use super::peek::Headers;
 use super::plain::Plain;
 use super::watermark::Watermark;
+use super::witness::Witness;
 use super::{Answered, tunnel};
 use crate::types::call::{Body, Broken, Call, Dialect, Reply};
 use crate::types::gateway::is_gateway_path;
@@ -25,7 +26,7 @@ use crate::types::method::{Effect, Rpc, Shape};
 use crate::types::status::{
     Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, Status, grpc_status, percent_decode,
 };
-use crate::upstream::{Answer, AnswerBody, Failure, From, Signals, Upstream};
+use crate::upstream::{Answer, AnswerBody, Failure, From, Upstream};
 
 /// What has to be known of a call when its answer ends.
 pub(super) struct Settlement {
@@ -143,7 +144,7 @@ impl Settlement {
                 }
                 self.watermark.on_answer(header, from);
             }
-            return self.settle_http(head, body, from, drain);
+            return self.settle_http(head, body, from, drain, upstream);
         }
         if head.headers.contains_key(&GRPC_STATUS) {
             self.finish(&mut head.headers);
@@ -170,24 +171,36 @@ impl Settlement {
             return Reply { head, body };
         }
         let ending = self.ending(drain);
-        let headers = body.data.is_none().then(|| (Headers::new(), from, upstream.signals()));
+        let headers = body.data.is_none().then(|| (Headers::new(), self.witness(from, upstream)));
         Reply { head, body: Body::stream(Settled { body, headers, settlement: self, ending, done: false }) }
     }
 
-    fn settle_http(mut self, mut head: Parts, body: AnswerBody, from: From, drain: &Drain) -> Reply {
+    fn witness(&self, from: From, upstream: &Upstream) -> Witness {
+        let (watermark, effect) = (self.watermark.clone(), self.rpc.effect);
+        Witness { from, watermark, signals: upstream.signals(), effect }
+    }
+
+    fn settle_http(
+        mut self,
+        mut head: Parts,
+        body: AnswerBody,
+        from: From,
+        drain: &Drain,
+        upstream: &Upstream,
+    ) -> Reply {
         self.account.on_code(Code::of_http(head.status));
         let ending = self.ending(drain);
+        let witness = (self.rpc.is_gateway() && body.data.is_none()).then(|| self.witness(from, upstream));
         if let (StatusCode::SWITCHING_PROTOCOLS, Form::WebSocket(client, _), Some(member)) =
             (head.status, self.form, head.extensions.remove::<OnUpgrade>())
         {
             head.extensions.insert(tunnel::between(*client, member, ending, body.cut(), self.account));
             return Reply { head, body: Body::Empty };
         }
-        let watermark = (self.rpc.is_gateway() && body.data.is_none()).then_some((self.watermark, from));
         let in_lines = self.rpc.is_gateway() && self.rpc.endless && self.rpc.shape != Shape::Unary;
         let body = match in_lines {
-            true => Body::stream(Plain::new(Lines::of(body), ending, watermark, self.account)),
-            false => Body::stream(Plain::new(body, ending, watermark, self.account)),
+            true => Body::stream(Plain::new(Lines::of(body), ending, witness, self.account)),
+            false => Body::stream(Plain::new(body, ending, witness, self.account)),
         };
         Reply { head, body }
     }
@@ -234,7 +247,7 @@ pub(super) type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 struct Settled<B> {
     body: B,
     /// Reads the revisions that pass by, unless the first message told it already.
-    headers: Option<(Headers, From, Signals)>,
+    headers: Option<(Headers, Witness)>,
     settlement: Settlement,
     ending: Ending,
     done: bool,
@@ -244,20 +257,12 @@ impl<B> Settled<B> {
     /// Takes note of the revisions that pass by; returns the cluster they are of, if that is not ours
     /// and they are what was asked for.
     fn look(&mut self, frame: &Frame<Bytes>) -> Option<ClusterId> {
-        let (Some((headers, from, suspicion)), Some(data)) = (&mut self.headers, frame.data_ref()) else {
+        let (Some((headers, witness)), Some(data)) = (&mut self.headers, frame.data_ref()) else {
             return None;
         };
-        let watermark = &self.settlement.watermark;
         let mut foreign = None;
-        headers.on_data(data, |header| {
-            watermark.on_answer(header, *from);
-            foreign =
-                Some(ClusterId(header.cluster_id)).filter(|cluster| from.is_foreign(*cluster)).or(foreign);
-        });
-        if foreign.is_some() {
-            suspicion.suspect();
-        }
-        foreign.filter(|_| self.settlement.rpc.effect == Effect::Read)
+        headers.on_data(data, |header| foreign = witness.on_header(header).or(foreign));
+        foreign
     }
 }
 
