@@ -24,6 +24,7 @@ mod copy;
 pub mod drain;
 mod frames;
 mod gateway;
+mod held;
 mod hold;
 mod home;
 mod identity;
@@ -185,7 +186,7 @@ impl Proxy {
         tokio::select! {
             biased;
             answered = self.answer(call, started) => match answered {
-                Ok(answered) => settlement.settle(answered, &self.drain, &self.upstream),
+                Ok(answered) => settlement.settle(answered, self),
                 Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
                 Err(Unanswered::Status(status)) => settlement.refuse(&status),
             },

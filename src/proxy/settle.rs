@@ -12,13 +12,14 @@ use hyper::body::{Body as HttpBody, Frame};
 use hyper::upgrade::OnUpgrade;
 
 use super::drain::{self, Drain};
+use super::held::Held;
 use super::lines::Lines;
 use super::metrics::Account;
 use super::peek::Headers;
 use super::plain::Plain;
 use super::watermark::Watermark;
 use super::witness::Witness;
-use super::{Answered, tunnel};
+use super::{Answered, Proxy, tunnel};
 use crate::types::call::{Body, Broken, Call, Dialect, Reply};
 use crate::types::gateway::is_gateway_path;
 use crate::types::ids::ClusterId;
@@ -135,7 +136,7 @@ impl Settlement {
     }
 
     /// Passes the member's answer on, under our rules.
-    pub fn settle(mut self, answered: Answered, drain: &Drain, upstream: &Upstream) -> Reply {
+    pub fn settle(mut self, answered: Answered, proxy: &Proxy) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;
         if !matches!(self.form, Form::Grpc) {
             if let Some(header) = header {
@@ -144,7 +145,7 @@ impl Settlement {
                 }
                 self.watermark.on_answer(header, from);
             }
-            return self.settle_http(head, body, from, drain, upstream);
+            return self.settle_http(head, body, from, proxy);
         }
         if head.headers.contains_key(&GRPC_STATUS) {
             self.finish(&mut head.headers);
@@ -170,8 +171,8 @@ impl Settlement {
             };
             return Reply { head, body };
         }
-        let ending = self.ending(drain);
-        let headers = body.data.is_none().then(|| (Headers::new(), self.witness(from, upstream)));
+        let ending = self.ending(&proxy.drain);
+        let headers = body.data.is_none().then(|| (Headers::new(), self.witness(from, &proxy.upstream)));
         Reply { head, body: Body::stream(Settled { body, headers, settlement: self, ending, done: false }) }
     }
 
@@ -180,17 +181,11 @@ impl Settlement {
         Witness { from, watermark, signals: upstream.signals(), effect }
     }
 
-    fn settle_http(
-        mut self,
-        mut head: Parts,
-        body: AnswerBody,
-        from: From,
-        drain: &Drain,
-        upstream: &Upstream,
-    ) -> Reply {
+    fn settle_http(mut self, mut head: Parts, body: AnswerBody, from: From, proxy: &Proxy) -> Reply {
         self.account.on_code(Code::of_http(head.status));
-        let ending = self.ending(drain);
-        let witness = (self.rpc.is_gateway() && body.data.is_none()).then(|| self.witness(from, upstream));
+        let ending = self.ending(&proxy.drain);
+        let is_news = self.rpc.is_gateway() && body.data.is_none();
+        let witness = is_news.then(|| self.witness(from, &proxy.upstream));
         if let (StatusCode::SWITCHING_PROTOCOLS, Form::WebSocket(client, _), Some(member)) =
             (head.status, self.form, head.extensions.remove::<OnUpgrade>())
         {
@@ -199,7 +194,11 @@ impl Settlement {
         }
         let in_lines = self.rpc.is_gateway() && self.rpc.endless && self.rpc.shape != Shape::Unary;
         let body = match in_lines {
-            true => Body::stream(Plain::new(Lines::of(body), ending, witness, self.account)),
+            true => {
+                let held = Held::new(&proxy.metrics.json_lines_bytes);
+                let lines = Lines::of(body, held, proxy.settings.load().json_lines_total);
+                Body::stream(Plain::new(lines, ending, witness, self.account))
+            }
             false => Body::stream(Plain::new(body, ending, witness, self.account)),
         };
         Reply { head, body }

@@ -190,6 +190,15 @@ pub(super) const KEYS: &[Key] = &[
             requests stream.",
     },
     Key {
+        path: "limits.json-lines-total-bytes",
+        flag: None,
+        default: "`64MiB`",
+        reloads: true,
+        meaning: "Messages of JSON streams (watches, keep-alives, `observe`) that wait to be whole, or for \
+            their client: such a stream passes each message as one chunk, up to 4 MiB. Beyond it they pass \
+            in pieces, as they come.",
+    },
+    Key {
         path: "limits.namespace-request-bytes",
         flag: None,
         default: "`2MiB`",
