@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::peek::{Header, Kind, json, json_request};
+use super::peek::json_request::{self, Range};
+use super::peek::{Header, Kind, json};
 use crate::types::call::{Body, Call, Dialect};
 use crate::types::method::Shape;
 use crate::types::status::Code;
@@ -25,24 +26,19 @@ pub(super) fn asked(call: &Call) -> Asked {
         Body::Full(bytes) => Some(&bytes[..]),
         Body::Stream(_) | Body::Trailers(_) | Body::Whole(..) => None,
     };
-    let or = |look: fn(&[u8]) -> Kind, strictest| Some(body.map_or(strictest, look));
-    let path = call.rpc.path;
-    let kind = match path {
-        "/v3/kv/range" => or(json_request::range, Kind::LinearizableRead),
-        "/v3/kv/txn" => or(json_request::txn, Kind::Write),
-        "/v3/maintenance/alarm" => or(json_request::alarm, Kind::Write),
-        _ => None,
-    };
-    let long = match path {
-        "/v3/kv/range" => body.is_none_or(json_request::is_long_range),
-        _ => call.rpc.shape == Shape::ServerStream,
-    };
-    let proves = match path {
-        "/v3/kv/deleterange" | "/v3/kv/put" => true,
-        "/v3/kv/range" => body.is_some_and(json_request::is_linearizable),
-        _ => false,
-    };
-    Asked { kind, long, proves }
+    let kind = |look: fn(&[u8]) -> Kind| Some(body.map_or(Kind::Write, look));
+    let long = call.rpc.shape == Shape::ServerStream;
+    match call.rpc.path {
+        "/v3/kv/range" => {
+            let range = body.and_then(json_request::range);
+            let kind = range.as_ref().map_or(Kind::LinearizableRead, Range::kind);
+            let proves = range.is_some() && kind == Kind::LinearizableRead;
+            Asked { kind: Some(kind), long: range.as_ref().is_none_or(Range::is_long), proves }
+        }
+        "/v3/kv/txn" => Asked { kind: kind(json_request::txn), long, proves: false },
+        "/v3/maintenance/alarm" => Asked { kind: kind(json_request::alarm), long, proves: false },
+        path => Asked { kind: None, long, proves: matches!(path, "/v3/kv/deleterange" | "/v3/kv/put") },
+    }
 }
 
 /// In which words the cluster's gateways tell of errors: in the new ones where nobody knows.
