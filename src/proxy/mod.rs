@@ -171,7 +171,9 @@ impl Proxy {
             return settlement.refuse(&status);
         }
         if call.rpc.is_own() {
-            return settlement.answer(own::answer(&call, &self.registry, &self.upstream.view()));
+            let view = self.upstream.view();
+            let answer = Box::pin(own::answer(&call.head, &self.registry, &view)).await;
+            return settlement.answer(answer);
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
