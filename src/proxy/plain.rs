@@ -98,7 +98,7 @@ mod tests {
     fn plain(
         parts: &[&str],
         effect: Effect,
-    ) -> (Plain<impl HttpBody<Data = Bytes, Error = Broken> + Unpin>, Watermark) {
+    ) -> (Plain<impl HttpBody<Data = Bytes, Error = Broken> + Unpin + use<>>, Watermark) {
         let parts: Vec<_> =
             parts.iter().map(|part| Ok(Frame::data(Bytes::from((*part).to_owned())))).collect();
         let body = StreamBody::new(futures_util::stream::iter(parts));
