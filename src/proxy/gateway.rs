@@ -41,11 +41,15 @@ pub(super) fn asked(call: &Call) -> Asked {
     }
 }
 
-/// In which words the cluster's gateways tell of errors: in the new ones where nobody knows.
+/// In which words the cluster's gateways tell of errors: in the new ones where nobody knows. (There are
+/// builds of 3.5 with the new one; the old words say all of the new ones too.)
 pub(super) fn dialect(view: &View) -> Dialect {
     let mut reports = view.members.iter().filter_map(|member| member.report.as_ref());
-    let is_old = reports.any(|report| report.version.starts_with("3.4."));
-    if is_old { Dialect::Etcd34 } else { Dialect::Etcd35 }
+    if reports.any(|report| has_v1(&report.version)) { Dialect::V1 } else { Dialect::V2 }
+}
+
+fn has_v1(etcd: &str) -> bool {
+    ["3.4.", "3.5."].iter().any(|old| etcd.starts_with(old))
 }
 
 /// The header of an answer, as far as it is here.
@@ -64,4 +68,15 @@ pub(super) fn error_of(answer: &Answer) -> Option<(Code, String)> {
     let code = code.and_then(|code| u8::try_from(code).ok()).map(Code::from_number);
     let message = error.as_ref().and_then(|error| error["message"].as_str()).unwrap_or_default();
     Some((code.unwrap_or_else(|| Code::of_http(answer.head.status)), message.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_official_releases_find_errors_where_they_look() {
+        let old = ["3.4.27", "3.5.0", "3.5.30", "3.6.0", "3.7.0-rc.1", "3.50.1"].map(has_v1);
+        assert_eq!(old, [true, true, true, false, false, false]);
+    }
 }
