@@ -145,13 +145,16 @@ impl Proxy {
 
     /// Behind this there are only full keys.
     async fn handle_in_namespace(self: &Arc<Self>, call: Call) -> Reply {
-        let rpc = call.rpc;
+        let (rpc, is_grpc) = (call.rpc, call.is_grpc());
         match self.namespaces.enter(call) {
             namespace::Entered::AsItIs(call) => self.handle(call).await,
             namespace::Entered::Edited(call, edited) => edited.leave(self.handle(call)).await,
-            namespace::Entered::Refused(code, reply) => {
-                self.metrics.start(rpc, Instant::now()).on_code(code);
-                reply
+            namespace::Entered::Refused(status) => {
+                self.metrics.start(rpc, Instant::now()).on_code(status.code);
+                match is_grpc {
+                    true => Reply::trailers_only(&status),
+                    false => Reply::json(&status, gateway::dialect(&self.upstream.view())),
+                }
             }
         }
     }

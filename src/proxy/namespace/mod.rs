@@ -36,9 +36,7 @@ mod tests;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::header::CONTENT_LENGTH;
 use tokio::sync::oneshot;
 
 pub use config::Config;
@@ -63,7 +61,7 @@ pub struct Namespaces {
 #[cfg(test)]
 pub(crate) fn edited_request(prefix: &'static [u8], path: &str, message: &[u8]) -> Option<Vec<u8>> {
     let (request, _) = messages::of(path).expect("the path has keys");
-    let namespace = Namespace::new(&Bytes::from_static(prefix));
+    let namespace = Namespace::new(&bytes::Bytes::from_static(prefix));
     let frame = edit::edited(&namespace, request, message, flow::DEPTH_MAX).ok()?;
     Some(frame.map_or_else(|| message.to_vec(), |frame| frame[flow::PREFIX..].to_vec()))
 }
@@ -73,7 +71,7 @@ pub(super) enum Entered {
     /// Nothing of it is edited.
     AsItIs(Call),
     Edited(Call, Edited),
-    Refused(Code, Reply),
+    Refused(Status),
 }
 
 impl Namespaces {
@@ -89,7 +87,7 @@ impl Namespaces {
     pub(super) fn enter(&self, mut call: Call) -> Entered {
         let (request, answer) = match judge::judge(&call) {
             Verdict::Passes => return Entered::AsItIs(call),
-            Verdict::Refused(refusal) => return self.refuse(&call, refusal),
+            Verdict::Refused(refusal) => return Entered::Refused(self.refuse(&call, refusal)),
             Verdict::Edited(request, answer) => (request, answer),
         };
         judge::prepare(&mut call);
@@ -106,7 +104,7 @@ impl Namespaces {
         Entered::Edited(call, Edited { flow, effect, refused: told })
     }
 
-    fn refuse(&self, call: &Call, refusal: Refusal) -> Entered {
+    fn refuse(&self, call: &Call, refusal: Refusal) -> Status {
         let (reason, status) = match refusal {
             Refusal::Compressed => ("compressed", flow::compressed()),
             Refusal::Gateway => ("gateway", Status::new(Code::Unimplemented, GATEWAY)),
@@ -119,8 +117,7 @@ impl Namespaces {
             }
         };
         self.metrics.on_refused(reason);
-        let reply = if call.is_grpc() { Reply::trailers_only(&status) } else { json(&status) };
-        Entered::Refused(status.code, reply)
+        status
     }
 }
 
@@ -151,17 +148,6 @@ impl Edited {
         head.headers.remove(CONTENT_LENGTH);
         Reply { head, body: Body::stream(Answer::new(body, flow, effect, refused)) }
     }
-}
-
-/// An error as the JSON gateways of etcd write it: `error` up to 3.5, `message` in all.
-fn json(status: &Status) -> Reply {
-    let text = &status.message;
-    let body =
-        serde_json::json!({ "error": text, "message": text, "code": status.code as u8, "details": [] });
-    let mut reply = Reply::text(status);
-    reply.head.status = StatusCode::NOT_IMPLEMENTED;
-    reply.head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Reply { body: Body::Full(Bytes::from(body.to_string())), ..reply }
 }
 
 const GATEWAY: &str = "etcdlet: this listener has a namespace, which holds for gRPC and not for JSON";
