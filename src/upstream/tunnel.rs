@@ -2,13 +2,13 @@
 
 use std::pin::Pin;
 
-use prometheus::IntGauge;
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::timeout;
 
 use super::balance::{Aim, Places, choose};
 use super::connections::Connections;
+use super::metrics::Counted;
 use super::pool::Upstream;
 use crate::net::socket::{Traffic, tune_to_member};
 use crate::net::stream::Stream;
@@ -92,22 +92,6 @@ impl Upstream {
             cut,
             _counted: counted,
         })
-    }
-}
-
-/// One in the gauge of its member.
-struct Counted(IntGauge);
-
-impl Counted {
-    fn new(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
