@@ -13,8 +13,8 @@
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
 //! happens behind; a body is not decoded, except for a look at a few fields; a call that may have
-//! changed something is sent once; `CANCELLED` and `DEADLINE_EXCEEDED` reach a client only when
-//! they are its own doing.
+//! changed something is sent once; `CANCELLED` and `DEADLINE_EXCEEDED` reach a client over gRPC only
+//! when they are its own doing.
 
 mod admit;
 mod attempt;
