@@ -78,6 +78,22 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Lines<B> {
     }
 }
 
+/// Frames as they leave when they come like this, and what is held then.
+#[cfg(test)]
+pub(crate) fn in_lines(frames: Vec<Bytes>, total: usize) -> (Vec<Bytes>, i64) {
+    use futures_util::{FutureExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+
+    let gauge = prometheus::IntGauge::new("held", "bytes").expect("the name is valid");
+    let frames = stream::iter(frames.into_iter().map(|frame| Ok(Frame::data(frame))));
+    let mut lines = Lines::of(StreamBody::new(frames), Held::new(&gauge), total);
+    let mut seen = Vec::new();
+    while let Some(frame) = lines.frame().now_or_never().expect("nothing is waited for") {
+        seen.extend(frame.ok().and_then(|frame| frame.into_data().ok()));
+    }
+    (seen, gauge.get())
+}
+
 /// An event with the longest value that etcd takes by default, and the one before it, in base64.
 const LINE_MAX: usize = 4 << 20;
 

@@ -60,6 +60,8 @@ use hyper::body::Body as HttpBody;
 pub use config::{Config, Settings};
 pub use drain::Drain;
 pub use hold::Holds;
+#[cfg(test)]
+pub(crate) use lines::in_lines;
 pub use watermark::Watermark;
 
 use crate::telemetry::metrics::Metrics;

@@ -164,3 +164,29 @@ pub(super) const PREFIX: usize = 5;
 
 /// Two levels a transaction, and each has an operation: by default etcd takes 128.
 pub(super) const DEPTH_MAX: usize = 512;
+
+/// What is passed on of these pieces, and the code with which it ends before their end.
+#[cfg(test)]
+pub(crate) fn flowed(
+    all: &Namespaces,
+    prefix: &'static [u8],
+    path: &str,
+    is_answer: bool,
+    pieces: &[&[u8]],
+) -> (Vec<u8>, Option<Code>) {
+    let namespace = Namespace::new(&Bytes::from_static(prefix));
+    let (request, answer) = super::messages::of(path).expect("the path has keys");
+    let mut flow = match is_answer {
+        false => Flow::of_requests(namespace, request, all),
+        true => Flow::of_answers(namespace, answer, all),
+    };
+    let mut passed = Vec::new();
+    for piece in pieces {
+        match flow.on_data(Bytes::copy_from_slice(piece)) {
+            Ok(edited) => passed.extend_from_slice(&edited),
+            Err(status) => return (passed, Some(status.code)),
+        }
+    }
+    passed.extend(flow.rest().unwrap_or_default());
+    (passed, None)
+}

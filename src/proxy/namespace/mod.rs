@@ -24,7 +24,7 @@
 mod body;
 pub mod config;
 mod edit;
-mod flow;
+pub(crate) mod flow;
 mod judge;
 mod messages;
 mod metrics;

@@ -17,7 +17,7 @@
 mod fields;
 mod frame;
 pub(crate) mod json;
-pub(super) mod json_request;
+pub(crate) mod json_request;
 mod lease;
 mod request;
 mod response;
