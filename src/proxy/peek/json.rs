@@ -27,48 +27,41 @@ pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
 
 /// Follows the lines of a stream through data that may be cut anywhere, and tells the header of each.
 #[derive(Debug)]
-pub(crate) struct Headers(State);
-
-#[derive(Debug)]
-enum State {
-    /// The first `length` bytes of `ahead` are a line's beginning that does not show its header yet.
-    Before { ahead: [u8; HEADER_MAX], length: usize },
-    /// The rest of the line is still to come.
-    Behind,
+pub(crate) struct Headers {
+    /// The beginning of a line that does not show its header yet.
+    ahead: [u8; HEADER_MAX],
+    /// Of that; `None` behind the header, where only the end of the line matters.
+    length: Option<usize>,
 }
 
 impl Headers {
     pub fn new() -> Self {
-        Self(State::Before { ahead: [0; HEADER_MAX], length: 0 })
+        Self { ahead: [0; HEADER_MAX], length: Some(0) }
     }
 
     /// Calls `found` for every header that is complete with these bytes.
     pub fn on_data(&mut self, mut bytes: &[u8], mut found: impl FnMut(Header)) {
         while !bytes.is_empty() {
-            match &mut self.0 {
-                State::Behind => {
-                    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
-                    bytes = &bytes[end + 1..];
-                    *self = Self::new();
+            let Some(before) = self.length else {
+                let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
+                bytes = &bytes[end + 1..];
+                self.length = Some(0);
+                continue;
+            };
+            let here = &bytes[..bytes.len().min(HEADER_MAX - before)];
+            let end = here.iter().position(|byte| matches!(byte, b'}' | b'\n'));
+            let here = end.map_or(here, |end| &here[..=end]);
+            let length = before + here.len();
+            self.ahead[before..length].copy_from_slice(here);
+            bytes = &bytes[here.len()..];
+            self.length = match end.map(|end| here[end]) {
+                Some(b'\n') => Some(0),
+                Some(_) => {
+                    header(&self.ahead[..length]).into_iter().for_each(&mut found);
+                    None
                 }
-                State::Before { ahead, length } => {
-                    let here = &bytes[..bytes.len().min(HEADER_MAX - *length)];
-                    let end = here.iter().position(|byte| matches!(byte, b'}' | b'\n'));
-                    let here = end.map_or(here, |end| &here[..=end]);
-                    ahead[*length..*length + here.len()].copy_from_slice(here);
-                    *length += here.len();
-                    bytes = &bytes[here.len()..];
-                    match end.map(|_| here[here.len() - 1]) {
-                        Some(b'\n') => *length = 0,
-                        Some(_) => {
-                            header(&ahead[..*length]).into_iter().for_each(&mut found);
-                            self.0 = State::Behind;
-                        }
-                        None if *length == HEADER_MAX => self.0 = State::Behind,
-                        None => {}
-                    }
-                }
-            }
+                None => Some(length).filter(|length| *length < HEADER_MAX),
+            };
         }
     }
 }
