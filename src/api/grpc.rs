@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 
 use crate::net::h2_body::{Received, Stopped, transmit};
 use crate::proxy::Proxy;
@@ -24,6 +24,7 @@ pub fn serve(
     proxy: Arc<Proxy>,
     client: Arc<Client>,
 ) -> impl Future<Output = ()> + Send {
+    let is_head = request.method() == Method::HEAD;
     let call = call(request, client);
     async move {
         let reply = tokio::select! {
@@ -31,7 +32,7 @@ pub fn serve(
             reply = proxy.call(call) => reply,
             _reset = poll_fn(|cx| respond.poll_reset(cx)) => return,
         };
-        let Some((mut body, mut stream)) = begin(reply, respond) else { return };
+        let Some((mut body, mut stream)) = begin(reply, is_head, respond) else { return };
         if let Err(Stopped::Body(_)) = transmit(&mut body, &mut stream).await {
             // A gRPC answer ends with trailers in every case; this one is something else.
             stream.send_reset(Reason::INTERNAL_ERROR);
@@ -52,9 +53,10 @@ fn call(request: Request<RecvStream>, client: Arc<Client>) -> Call {
 }
 
 /// Sends the head of the answer. `None` when that was all, or when the client has gone.
-fn begin(reply: Reply, mut respond: SendResponse<Bytes>) -> Option<(Body, SendStream<Bytes>)> {
+fn begin(reply: Reply, is_head: bool, mut respond: SendResponse<Bytes>) -> Option<(Body, SendStream<Bytes>)> {
     let Reply { head, body } = reply;
-    let ended = matches!(body, Body::Empty);
+    // To HEAD there is none, whoever answers (RFC 9110, section 9.3.2).
+    let ended = is_head || matches!(body, Body::Empty);
     let stream = respond.send_response(Response::from_parts(head, ()), ended).ok()?;
     (!ended).then_some((body, stream))
 }

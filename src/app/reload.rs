@@ -254,9 +254,9 @@ const SETTLE_LOOKS: u32 = 20;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::time::timeout;
 
+    use super::*;
     use crate::config::Overrides;
 
     #[tokio::test]

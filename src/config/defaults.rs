@@ -27,6 +27,9 @@ pub(super) const RETRY_BUFFER: u64 = 2 << 20;
 /// 32 requests of the largest size at once.
 pub(super) const RETRY_BUFFER_TOTAL: u64 = 64 << 20;
 
+/// A key of a mebibyte that 45 clients watch in JSON, which is longer by a third.
+pub(super) const JSON_LINES_TOTAL: u64 = 64 << 20;
+
 /// What etcd's gRPC server takes by default: 1.5 MiB, and half a MiB of what is around it.
 pub(super) const NAMESPACE_REQUEST: u64 = 2 << 20;
 

@@ -10,6 +10,7 @@ pub(super) struct Limits {
     pub listen: listen::config::Limits,
     pub retry_buffer: usize,
     pub retry_buffer_total: usize,
+    pub json_lines_total: usize,
     pub namespace: proxy::namespace::Config,
 }
 
@@ -24,6 +25,7 @@ pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<S
             defaults::RETRY_BUFFER_TOTAL,
             errors,
         ),
+        json_lines_total: size(&mut limits, "json-lines-total-bytes", defaults::JSON_LINES_TOTAL, errors),
         namespace: proxy::namespace::Config {
             request_bytes: size(&mut limits, "namespace-request-bytes", defaults::NAMESPACE_REQUEST, errors),
             total_bytes: size(&mut limits, "namespace-total-bytes", defaults::NAMESPACE_TOTAL, errors),

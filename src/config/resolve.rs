@@ -79,6 +79,7 @@ fn proxy(
     proxy::Config {
         retry_buffer: limits.retry_buffer,
         retry_buffer_total: limits.retry_buffer_total,
+        json_lines_total: limits.json_lines_total,
         leader_aware,
         member_list_url: is_local.then(|| local_url(listeners)).flatten(),
         share_reads,

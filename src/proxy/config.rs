@@ -33,6 +33,9 @@ pub struct Config {
     pub retry_buffer: usize,
     /// The same for all requests of a thread together; beyond it requests stream.
     pub retry_buffer_total: usize,
+    /// Bytes of JSON streams that may wait to be whole messages, or for their clients; beyond it they are
+    /// passed on as they come. Of a stream's begin.
+    pub json_lines_total: usize,
     /// Whether members are told apart by who leads.
     pub leader_aware: bool,
     /// The client URL of every member in an answer of `MemberList`; `None` leaves them as they are.

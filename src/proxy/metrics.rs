@@ -18,6 +18,7 @@ pub struct ProxyMetrics {
     pub(super) budget_exhausted: IntCounter,
     pub(super) hedges: IntCounterVec,
     pub(super) retries: IntCounterVec,
+    pub(super) json_lines_bytes: IntGauge,
     pub(super) read_ahead_bytes: IntGauge,
 }
 
@@ -65,6 +66,10 @@ impl ProxyMetrics {
                 &["reason"],
             )),
             inflight: metrics.register(IntGauge::new("etcdlet_rpc_inflight", "Calls under way.")),
+            json_lines_bytes: metrics.register(IntGauge::new(
+                "etcdlet_json_lines_bytes",
+                "Bytes of messages of JSON streams that wait to be whole, or for their client.",
+            )),
             read_ahead_bytes: metrics.register(IntGauge::new(
                 "etcdlet_read_ahead_bytes",
                 "Bytes of requests that were read ahead and are not answered yet.",

@@ -13,8 +13,8 @@
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
 //! happens behind; a body is not decoded, except for a look at a few fields; a call that may have
-//! changed something is sent once; `CANCELLED` and `DEADLINE_EXCEEDED` reach a client only when
-//! they are its own doing.
+//! changed something is sent once; `CANCELLED` and `DEADLINE_EXCEEDED` reach a client over gRPC only
+//! when they are its own doing.
 
 mod admit;
 mod attempt;
@@ -24,6 +24,7 @@ mod copy;
 pub mod drain;
 mod frames;
 mod gateway;
+mod held;
 mod hold;
 mod home;
 mod identity;
@@ -35,6 +36,7 @@ pub mod namespace;
 mod own;
 pub(crate) mod peek;
 mod persist;
+mod plain;
 mod read_ahead;
 mod replay;
 mod retry;
@@ -44,6 +46,7 @@ pub mod share;
 mod tunnel;
 pub mod watch;
 mod watermark;
+mod witness;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -57,6 +60,8 @@ use hyper::body::Body as HttpBody;
 pub use config::{Config, Settings};
 pub use drain::Drain;
 pub use hold::Holds;
+#[cfg(test)]
+pub(crate) use lines::in_lines;
 pub use watermark::Watermark;
 
 use crate::telemetry::metrics::Metrics;
@@ -142,13 +147,16 @@ impl Proxy {
 
     /// Behind this there are only full keys.
     async fn handle_in_namespace(self: &Arc<Self>, call: Call) -> Reply {
-        let rpc = call.rpc;
+        let (rpc, is_grpc) = (call.rpc, call.is_grpc());
         match self.namespaces.enter(call) {
             namespace::Entered::AsItIs(call) => self.handle(call).await,
             namespace::Entered::Edited(call, edited) => edited.leave(self.handle(call)).await,
-            namespace::Entered::Refused(code, reply) => {
-                self.metrics.start(rpc, Instant::now()).on_code(code);
-                reply
+            namespace::Entered::Refused(status) => {
+                self.metrics.start(rpc, Instant::now()).on_code(status.code);
+                match is_grpc {
+                    true => Reply::trailers_only(&status),
+                    false => Reply::json(&status, gateway::dialect(&self.upstream.view())),
+                }
             }
         }
     }
@@ -168,7 +176,9 @@ impl Proxy {
             return settlement.refuse(&status);
         }
         if call.rpc.is_own() {
-            return settlement.answer(own::answer(&call, &self.registry, &self.upstream.view()));
+            let view = self.upstream.view();
+            let answer = Box::pin(own::answer(&call.head, &self.registry, &view)).await;
+            return settlement.answer(answer);
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
@@ -183,7 +193,7 @@ impl Proxy {
         tokio::select! {
             biased;
             answered = self.answer(call, started) => match answered {
-                Ok(answered) => settlement.settle(answered, &self.drain, &self.upstream),
+                Ok(answered) => settlement.settle(answered, self),
                 Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
                 Err(Unanswered::Status(status)) => settlement.refuse(&status),
             },

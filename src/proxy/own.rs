@@ -3,19 +3,20 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::telemetry::metrics::Metrics;
-use crate::types::call::{Body, Call, Reply};
+use crate::types::call::{Body, Reply};
 use crate::upstream::view::View;
 
-/// The answer to a call of [`OWN`](crate::types::gateway::OWN).
-pub(super) fn answer(call: &Call, metrics: &Metrics, view: &View) -> Reply {
-    let is_head = call.head.method == Method::HEAD;
-    let (status, kind, body) = if !is_head && call.head.method != Method::GET {
+/// The answer to a call of [`OWN`](crate::types::gateway::OWN) with this head.
+pub(super) async fn answer(head: &Parts, metrics: &Metrics, view: &View) -> Reply {
+    let is_head = head.method == Method::HEAD;
+    let (status, kind, body) = if !is_head && head.method != Method::GET {
         (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"Method Not Allowed\n"))
-    } else if call.head.uri.path() == "/proxy/metrics" {
-        (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.render().into())
+    } else if head.uri.path() == "/proxy/metrics" {
+        (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.render_aside().await.into())
     } else {
         match unhealthy(view) {
             None => (StatusCode::OK, JSON, Bytes::from_static(br#"{"health":"true"}"#)),

@@ -180,10 +180,11 @@ impl Proxy {
             }
         }
         let leads = self.aim_at_leader(state);
-        // An error has no revision to compare: the leader's word is the last on it.
+        // An error has no revision to compare: the leader's word is the last on it. Outside of gRPC it may be
+        // somebody else's, as nobody knows which of several `http-endpoints` is whose.
         let is_error =
             state.freshest.as_ref().is_some_and(|best| retry::revision(&state.plan, best).is_none());
-        if now >= state.fresh_until || from_leader && is_error {
+        if now >= state.fresh_until || from_leader && is_error && !state.plan.gateway {
             self.watermark.on_waited(Waited::Stale);
             return match state.freshest.take() {
                 Some(best) => Turn::Deliver(Box::new(Ok(best))),

@@ -12,19 +12,22 @@ use hyper::body::{Body as HttpBody, Frame};
 use hyper::upgrade::OnUpgrade;
 
 use super::drain::{self, Drain};
+use super::held::Held;
 use super::lines::Lines;
 use super::metrics::Account;
-use super::peek::{Headers, json};
+use super::peek::Headers;
+use super::plain::Plain;
 use super::watermark::Watermark;
-use super::{Answered, tunnel};
+use super::witness::Witness;
+use super::{Answered, Proxy, tunnel};
 use crate::types::call::{Body, Broken, Call, Dialect, Reply};
 use crate::types::gateway::is_gateway_path;
 use crate::types::ids::ClusterId;
 use crate::types::method::{Effect, Rpc, Shape};
 use crate::types::status::{
-    Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, SHUTTING_DOWN, Status, grpc_status, percent_decode,
+    Code, DEADLINE_EXCEEDED, GRPC_MESSAGE, GRPC_STATUS, Status, grpc_status, percent_decode,
 };
-use crate::upstream::{Answer, AnswerBody, Failure, From, Signals, Upstream};
+use crate::upstream::{Answer, AnswerBody, Failure, From, Upstream};
 
 /// What has to be known of a call when its answer ends.
 pub(super) struct Settlement {
@@ -133,15 +136,16 @@ impl Settlement {
     }
 
     /// Passes the member's answer on, under our rules.
-    pub fn settle(mut self, answered: Answered, drain: &Drain, upstream: &Upstream) -> Reply {
+    pub fn settle(mut self, answered: Answered, proxy: &Proxy) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;
         if !matches!(self.form, Form::Grpc) {
-            if let Some(header) =
-                header.filter(|header| plan.proves && from.is_leader && header.revision < mark)
-            {
-                self.watermark.on_restored(header, mark, from);
+            if let Some(header) = header {
+                if plan.proves && from.is_leader && header.revision < mark {
+                    self.watermark.on_restored(header, mark, from);
+                }
+                self.watermark.on_answer(header, from);
             }
-            return self.settle_http(head, body, from, drain);
+            return self.settle_http(head, body, from, proxy);
         }
         if head.headers.contains_key(&GRPC_STATUS) {
             self.finish(&mut head.headers);
@@ -167,24 +171,36 @@ impl Settlement {
             };
             return Reply { head, body };
         }
-        let ending = self.ending(drain);
-        let headers = body.data.is_none().then(|| (Headers::new(), from, upstream.signals()));
+        let ending = self.ending(&proxy.drain);
+        let headers = body.data.is_none().then(|| (Headers::new(), self.witness(from, &proxy.upstream)));
         Reply { head, body: Body::stream(Settled { body, headers, settlement: self, ending, done: false }) }
     }
 
-    fn settle_http(mut self, mut head: Parts, body: AnswerBody, from: From, drain: &Drain) -> Reply {
+    fn witness(&self, from: From, upstream: &Upstream) -> Witness {
+        let (watermark, effect) = (self.watermark.clone(), self.rpc.effect);
+        Witness { from, watermark, signals: upstream.signals(), effect }
+    }
+
+    fn settle_http(mut self, mut head: Parts, body: AnswerBody, from: From, proxy: &Proxy) -> Reply {
         self.account.on_code(Code::of_http(head.status));
-        let ending = self.ending(drain);
+        let ending = self.ending(&proxy.drain);
+        let is_news = self.rpc.is_gateway() && body.data.is_none();
+        let witness = is_news.then(|| self.witness(from, &proxy.upstream));
         if let (StatusCode::SWITCHING_PROTOCOLS, Form::WebSocket(client, _), Some(member)) =
             (head.status, self.form, head.extensions.remove::<OnUpgrade>())
         {
             head.extensions.insert(tunnel::between(*client, member, ending, body.cut(), self.account));
             return Reply { head, body: Body::Empty };
         }
-        let watermark = self.rpc.is_gateway().then_some((self.watermark, from));
         let in_lines = self.rpc.is_gateway() && self.rpc.endless && self.rpc.shape != Shape::Unary;
-        let body = Plain { body, ending, watermark, _account: self.account };
-        let body = if in_lines { Body::stream(Lines::of(body)) } else { Body::stream(body) };
+        let body = match in_lines {
+            true => {
+                let held = Held::new(&proxy.metrics.json_lines_bytes);
+                let lines = Lines::of(body, held, proxy.settings.load().json_lines_total);
+                Body::stream(Plain::new(lines, ending, witness, self.account))
+            }
+            false => Body::stream(Plain::new(body, ending, witness, self.account)),
+        };
         Reply { head, body }
     }
 
@@ -230,7 +246,7 @@ pub(super) type Ending = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 struct Settled<B> {
     body: B,
     /// Reads the revisions that pass by, unless the first message told it already.
-    headers: Option<(Headers, From, Signals)>,
+    headers: Option<(Headers, Witness)>,
     settlement: Settlement,
     ending: Ending,
     done: bool,
@@ -240,20 +256,12 @@ impl<B> Settled<B> {
     /// Takes note of the revisions that pass by; returns the cluster they are of, if that is not ours
     /// and they are what was asked for.
     fn look(&mut self, frame: &Frame<Bytes>) -> Option<ClusterId> {
-        let (Some((headers, from, suspicion)), Some(data)) = (&mut self.headers, frame.data_ref()) else {
+        let (Some((headers, witness)), Some(data)) = (&mut self.headers, frame.data_ref()) else {
             return None;
         };
-        let watermark = &self.settlement.watermark;
         let mut foreign = None;
-        headers.on_data(data, |header| {
-            watermark.on_answer(header, *from);
-            foreign =
-                Some(ClusterId(header.cluster_id)).filter(|cluster| from.is_foreign(*cluster)).or(foreign);
-        });
-        if foreign.is_some() {
-            suspicion.suspect();
-        }
-        foreign.filter(|_| self.settlement.rpc.effect == Effect::Read)
+        headers.on_data(data, |header| foreign = witness.on_header(header).or(foreign));
+        foreign
     }
 }
 
@@ -293,50 +301,6 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Settled<B> 
         };
         this.done = true;
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-}
-
-/// The body of an answer that is not gRPC.
-struct Plain<B> {
-    body: B,
-    ending: Ending,
-    /// Raised by what the JSON gateway answers.
-    watermark: Option<(Watermark, From)>,
-    _account: Account,
-}
-
-impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let this = &mut *self;
-        match (Pin::new(&mut this.body).poll_frame(cx), &mut this.ending) {
-            // Without trailers, an end before the end is all that there is to say.
-            (Poll::Pending, Some(ending)) => {
-                ready!(ending.as_mut().poll(cx));
-                Poll::Ready(Some(Err(Broken::Connection(SHUTTING_DOWN.to_owned()))))
-            }
-            (frame, _) => {
-                if let (Some((watermark, from)), Poll::Ready(Some(Ok(frame)))) = (&this.watermark, &frame)
-                    && let Some(header) = frame.data_ref().and_then(|data| json::header(data))
-                {
-                    watermark.on_answer(header, *from);
-                }
-                frame
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        self.body.size_hint()
     }
 }
 

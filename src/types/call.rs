@@ -70,12 +70,12 @@ impl Reply {
         Self::http(status, "text/plain; charset=utf-8", format!("{}\n", status.message))
     }
 
-    /// An error as etcd's JSON gateway writes it; up to 3.4 it says everything twice.
+    /// An error as etcd's JSON gateway writes it; the older one says everything twice.
     pub fn json(status: &Status, dialect: Dialect) -> Self {
         let (code, message) = (status.code as u8, serde_json::Value::from(&*status.message));
         let json = match dialect {
-            Dialect::Etcd34 => format!(r#"{{"error":{message},"message":{message},"code":{code}}}"#),
-            Dialect::Etcd35 => format!(r#"{{"code":{code},"message":{message}}}"#),
+            Dialect::V1 => format!(r#"{{"error":{message},"message":{message},"code":{code}}}"#),
+            Dialect::V2 => format!(r#"{{"code":{code},"message":{message}}}"#),
         };
         Self::http(status, "application/json", json)
     }
@@ -87,13 +87,14 @@ impl Reply {
     }
 }
 
-/// In which words the JSON gateway tells of an error.
+/// In which words the JSON gateway tells of an error, by the version of the library that it is made with
+/// (grpc-gateway).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// And before.
-    Etcd34,
-    /// And since then.
-    Etcd35,
+    /// Up to etcd 3.5.
+    V1,
+    /// Since then.
+    V2,
 }
 
 /// What a connection becomes when its member has switched protocols: a future that ends with it. It
@@ -235,8 +236,8 @@ mod tests {
     fn an_error_in_json_is_written_as_etcd_s_gateway_writes_it() {
         let status = Status::new(crate::types::status::Code::Unavailable, "no \"leader\"");
         for (dialect, expected) in [
-            (Dialect::Etcd34, r#"{"error":"no \"leader\"","message":"no \"leader\"","code":14}"#),
-            (Dialect::Etcd35, r#"{"code":14,"message":"no \"leader\""}"#),
+            (Dialect::V1, r#"{"error":"no \"leader\"","message":"no \"leader\"","code":14}"#),
+            (Dialect::V2, r#"{"code":14,"message":"no \"leader\""}"#),
         ] {
             let Reply { head, body } = Reply::json(&status, dialect);
             assert_eq!(

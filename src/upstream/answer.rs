@@ -12,6 +12,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::task::AbortHandle;
 
 use super::link::{GIVEN_UP, Lease};
+use super::metrics::Counted;
 use crate::net::h2_body::Received;
 use crate::types::call::Broken;
 use crate::types::ids::{ClusterId, EndpointId, Term};
@@ -51,7 +52,28 @@ pub struct AnswerBody {
 }
 
 /// Ends when a member is given up.
-pub type Cut = Pin<Box<OwnedNotified>>;
+pub struct Cut {
+    given_up: Pin<Box<OwnedNotified>>,
+    /// A stream of the member's, as long as somebody waits for this.
+    _counted: Option<Counted>,
+}
+
+impl Cut {
+    pub(super) fn new(given_up: OwnedNotified, counted: Option<Counted>) -> Self {
+        let mut given_up = Box::pin(given_up);
+        // So that none is missed from now on.
+        given_up.as_mut().enable();
+        Self { given_up, _counted: counted }
+    }
+}
+
+impl Future for Cut {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.given_up.as_mut().poll(cx)
+    }
+}
 
 enum Source {
     /// The trailers were the end.
@@ -192,7 +214,7 @@ impl Source {
             Self::Ended => Poll::Ready(None),
             Self::H1 { incoming, cut } => match Pin::new(incoming).poll_frame(cx) {
                 Poll::Pending => {
-                    ready!(cut.as_mut().poll(cx));
+                    ready!(Pin::new(cut).poll(cx));
                     Poll::Ready(Some(Err(Broken::Connection(GIVEN_UP.to_owned()))))
                 }
                 Poll::Ready(frame) => {

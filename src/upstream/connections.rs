@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
+use super::answer::Cut;
 use super::changes::Changes;
 use super::dial::Dialer;
 use super::http1::Http1;
 use super::lane::{Lane, LaneKind};
-use super::metrics::EndpointMetrics;
+use super::metrics::{Counted, EndpointMetrics};
 use super::view::{Endpoint, Verdict};
 
 pub(super) struct Connections {
@@ -91,10 +92,12 @@ impl Connections {
         }
     }
 
-    /// Ends when a call in HTTP/1 that is under way has to end, or one without an end.
-    pub fn http1_cut(&self, endless: bool) -> OwnedNotified {
-        let cut = if endless { &self.http1_streams_cut } else { &self.http1_calls_cut };
-        cut.clone().notified_owned()
+    /// Ends when a call in HTTP/1 that is under way has to end, or one without an end, which counts as a
+    /// stream until then.
+    pub fn http1_cut(&self, endless: bool) -> Cut {
+        let given_up = if endless { &self.http1_streams_cut } else { &self.http1_calls_cut };
+        let counted = endless.then(|| Counted::new(self.metrics.streams.clone()));
+        Cut::new(given_up.clone().notified_owned(), counted)
     }
 
     /// Ends when tunnels have to.

@@ -47,7 +47,10 @@ impl Families {
                 "Bytes sent to the endpoint, TLS included.",
                 &["endpoint"],
             ),
-            streams: gauge("etcdlet_upstream_streams", "HTTP/2 streams open to the endpoint."),
+            streams: gauge(
+                "etcdlet_upstream_streams",
+                "Streams open to the endpoint, and calls without an end in HTTP/1.1.",
+            ),
             tunnels: gauge(
                 "etcdlet_tunnels",
                 "Connections of clients that pass to the endpoint as they are.",
@@ -102,5 +105,21 @@ impl EndpointMetrics {
     /// Counts for nobody.
     pub fn detached() -> Self {
         Families::new(&Metrics::new()).of("")
+    }
+}
+
+/// One in a gauge while it lives.
+pub(super) struct Counted(IntGauge);
+
+impl Counted {
+    pub fn new(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

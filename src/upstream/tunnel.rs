@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use prometheus::IntGauge;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::timeout;
 
 use super::balance::{Aim, Places, choose};
 use super::connections::Connections;
+use super::metrics::Counted;
 use super::pool::Upstream;
 use crate::net::listener::leads_to;
 use crate::net::socket::{Traffic, tune_to_member};
@@ -119,22 +119,6 @@ impl Upstream {
             cut,
             _counted: counted,
         })
-    }
-}
-
-/// One in the gauge of its member.
-struct Counted(IntGauge);
-
-impl Counted {
-    fn new(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

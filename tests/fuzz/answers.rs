@@ -15,19 +15,27 @@ fn the_headers_of_a_stream_do_not_depend_on_how_it_is_cut() {
             pieces.iter().for_each(|piece| headers.on_data(piece, |header| found.push(header)));
             found
         };
-        let whole = of(&[input]);
+        let in_json = |pieces: &[&[u8]]| {
+            let (mut headers, mut found) = (json::Headers::new(), Vec::new());
+            pieces.iter().for_each(|piece| headers.on_data(piece, |header| found.push(header)));
+            found
+        };
+        let (whole, lines) = (of(&[input]), in_json(&[input]));
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
-        assert_eq!(of(&bytes), whole, "byte by byte");
+        assert_eq!((of(&bytes), in_json(&bytes)), (whole.clone(), lines.clone()), "byte by byte");
         for at in [1, input.len() / 2, input.len().saturating_sub(1)] {
             let (first, second) = input.split_at(at.min(input.len()));
-            assert_eq!(of(&[first, second]), whole, "cut at {at}");
+            let cut = [first, second];
+            assert_eq!((of(&cut), in_json(&cut)), (whole.clone(), lines.clone()), "cut at {at}");
         }
+        let each = input.split(|byte| *byte == b'\n').filter_map(json::header);
+        assert_eq!(lines, each.collect::<Vec<_>>(), "line by line");
         if let Some(first) = peek::header(input) {
             assert_eq!(whole.first(), Some(&first));
         }
         let revision = |header: peek::Header| header.revision;
         (
-            whole.len(),
+            (whole.len(), lines.len()),
             whole.first().copied().map(revision),
             json::header(input).map(revision),
             peek::kept_alive(input),

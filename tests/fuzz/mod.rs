@@ -16,6 +16,9 @@
 mod answers;
 mod config;
 mod engine;
+mod flow;
+mod json;
+mod lines;
 mod metadata;
 mod names;
 mod namespace;

@@ -191,6 +191,15 @@ pub(super) const KEYS: &[Key] = &[
             requests stream.",
     },
     Key {
+        path: "limits.json-lines-total-bytes",
+        flag: None,
+        default: "`64MiB`",
+        reloads: true,
+        meaning: "Messages of JSON streams (watches, keep-alives, `observe`) that wait to be whole, or for \
+            their client: such a stream passes each message as one chunk, up to 4 MiB. Beyond it they pass \
+            in pieces, as they come.",
+    },
+    Key {
         path: "limits.namespace-request-bytes",
         flag: None,
         default: "`2MiB`",
@@ -204,8 +213,8 @@ pub(super) const KEYS: &[Key] = &[
         default: "`256MiB`",
         reloads: true,
         meaning: "Messages of such listeners that wait to be whole, or for their client; a call that goes \
-            beyond it ends `RESOURCE_EXHAUSTED`. An answer must be whole before its keys are edited, so \
-            this is also the longest one.",
+            beyond it ends `RESOURCE_EXHAUSTED`, or, if it has changed something, `UNAVAILABLE` with a text \
+            that says so. An answer must be whole before its keys are edited, so this is also the longest one.",
     },
     Key {
         path: "limits.header-list-bytes",

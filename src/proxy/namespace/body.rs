@@ -8,15 +8,27 @@ use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::oneshot;
 
 use super::flow::Flow;
+use super::outcome;
 use crate::types::call::{Body, Broken};
+use crate::types::method::Effect;
 use crate::types::status::Status;
 
 /// What the client asks for.
 pub(super) struct Request {
-    pub body: Body,
-    pub flow: Flow,
+    body: Body,
+    flow: Flow,
+    /// Of the call.
+    effect: Effect,
+    /// Whether a message was passed on, which etcd may have acted upon.
+    begun: bool,
     /// Told why the call must end; gone then.
-    pub refused: Option<oneshot::Sender<Status>>,
+    refused: Option<oneshot::Sender<Status>>,
+}
+
+impl Request {
+    pub fn new(body: Body, flow: Flow, effect: Effect, refused: oneshot::Sender<Status>) -> Self {
+        Self { body, flow, effect, begun: false, refused: Some(refused) }
+    }
 }
 
 impl HttpBody for Request {
@@ -38,8 +50,12 @@ impl HttpBody for Request {
             let Ok(data) = frame.into_data() else { continue };
             match this.flow.on_data(data) {
                 Ok(edited) if edited.is_empty() => {}
-                Ok(edited) => return Poll::Ready(Some(Ok(Frame::data(edited)))),
+                Ok(edited) => {
+                    this.begun = true;
+                    return Poll::Ready(Some(Ok(Frame::data(edited))));
+                }
                 Err(status) => {
+                    let status = if this.begun { outcome::unknown(status, this.effect) } else { status };
                     // Nobody listens any longer where the client has gone.
                     let _told = this.refused.take().map(|refused| refused.send(status));
                 }
@@ -58,6 +74,8 @@ impl HttpBody for Request {
 pub(super) struct Answer {
     body: Body,
     flow: Flow,
+    /// Of the call.
+    effect: Effect,
     /// Of the request, while that may still be read.
     refused: Option<oneshot::Receiver<Status>>,
     /// Edited, and not passed on yet.
@@ -66,9 +84,9 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub fn new(body: Body, flow: Flow, refused: oneshot::Receiver<Status>) -> Self {
+    pub fn new(body: Body, flow: Flow, effect: Effect, refused: oneshot::Receiver<Status>) -> Self {
         let refused = (!refused.is_terminated()).then_some(refused);
-        Self { body, flow, refused, ready: Bytes::new(), done: false }
+        Self { body, flow, effect, refused, ready: Bytes::new(), done: false }
     }
 
     fn refused(&mut self, cx: &mut Context<'_>) -> Option<Status> {
@@ -82,6 +100,12 @@ impl Answer {
         // The call behind it ends now, and not when the client has read the end.
         self.body = Body::Empty;
         Poll::Ready(Some(Ok(Frame::trailers(status.trailers()))))
+    }
+
+    /// etcd has answered, and its answer cannot be passed on.
+    fn fail(&mut self, status: Status) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let status = outcome::processed(status, self.effect);
+        self.end(&status)
     }
 }
 
@@ -108,7 +132,7 @@ impl HttpBody for Answer {
             match frame.into_data() {
                 Ok(data) => match this.flow.on_data(data) {
                     Ok(edited) => this.ready = edited,
-                    Err(status) => return this.end(&status),
+                    Err(status) => return this.fail(status),
                 },
                 // With what may be left of a message nobody could do anything.
                 Err(trailers) => {
@@ -122,7 +146,7 @@ impl HttpBody for Answer {
         let piece = this.ready.split_to(piece);
         match this.flow.hold(this.ready.len()) {
             Ok(()) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            Err(status) => this.end(&status),
+            Err(status) => this.fail(status),
         }
     }
 

@@ -7,6 +7,7 @@ use super::edit::{Flaw, edited};
 use super::messages::Message;
 use super::prefix::Namespace;
 use crate::proxy::frames::{Frames, TooLong};
+use crate::proxy::held::Held;
 use crate::types::status::{Code, Status};
 
 /// Edits one message after the other.
@@ -17,7 +18,8 @@ pub(super) struct Flow {
     frames: Frames,
     /// Of a message, where that is limited.
     length_max: usize,
-    hold: Hold,
+    held: Held,
+    all: Namespaces,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl Flow {
         all: &Namespaces,
     ) -> Self {
         let frames = Frames::new(length_max + PREFIX);
-        Self { namespace, of, direction, frames, length_max, hold: Hold { all: all.clone(), bytes: 0 } }
+        let held = Held::new(&all.metrics.bytes);
+        Self { namespace, of, direction, frames, length_max, held, all: all.clone() }
     }
 
     /// The messages that are whole with these bytes, edited; perhaps none.
@@ -62,7 +65,8 @@ impl Flow {
 
     /// Counts what waits here, and so many bytes that wait elsewhere.
     pub fn hold(&mut self, edited: usize) -> Result<(), Status> {
-        if self.hold.set(self.frames.waiting() + edited) {
+        let total = self.all.config.load().total_bytes;
+        if self.held.set(self.frames.waiting() + edited, total) {
             return Ok(());
         }
         let text = "etcdlet: too many bytes of messages wait to be edited (limits.namespace-total-bytes)";
@@ -113,7 +117,7 @@ impl Flow {
     }
 
     fn refuse(&self, reason: &str, status: Status) -> Status {
-        self.hold.all.metrics.on_refused(reason);
+        self.all.metrics.on_refused(reason);
         status
     }
 }
@@ -155,31 +159,34 @@ impl Out {
     }
 }
 
-/// Bytes that a call takes of the limit.
-struct Hold {
-    all: Namespaces,
-    bytes: usize,
-}
-
-impl Hold {
-    /// Whether all together are within the limit.
-    fn set(&mut self, bytes: usize) -> bool {
-        let before = std::mem::replace(&mut self.bytes, bytes);
-        let gauge = &self.all.metrics.bytes;
-        gauge.add(bytes as i64 - before as i64);
-        let total = self.all.config.load().total_bytes;
-        bytes <= before || gauge.get() <= i64::try_from(total).unwrap_or(i64::MAX)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.set(0);
-    }
-}
-
 /// gRPC's own bytes before a message.
 pub(super) const PREFIX: usize = 5;
 
 /// Two levels a transaction, and each has an operation: by default etcd takes 128.
 pub(super) const DEPTH_MAX: usize = 512;
+
+/// What is passed on of these pieces, and the code with which it ends before their end.
+#[cfg(test)]
+pub(crate) fn flowed(
+    all: &Namespaces,
+    prefix: &'static [u8],
+    path: &str,
+    is_answer: bool,
+    pieces: &[&[u8]],
+) -> (Vec<u8>, Option<Code>) {
+    let namespace = Namespace::new(&Bytes::from_static(prefix));
+    let (request, answer) = super::messages::of(path).expect("the path has keys");
+    let mut flow = match is_answer {
+        false => Flow::of_requests(namespace, request, all),
+        true => Flow::of_answers(namespace, answer, all),
+    };
+    let mut passed = Vec::new();
+    for piece in pieces {
+        match flow.on_data(Bytes::copy_from_slice(piece)) {
+            Ok(edited) => passed.extend_from_slice(&edited),
+            Err(status) => return (passed, Some(status.code)),
+        }
+    }
+    passed.extend(flow.rest().unwrap_or_default());
+    (passed, None)
+}

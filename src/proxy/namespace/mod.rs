@@ -15,6 +15,7 @@
 //!   same way is refused, and so is what is not known;
 //! - no key of others gets in: an answer that is not of the namespace fails, but for the keys of a
 //!   lease, of which those of others are left out;
+//! - a call that may have changed something and ends here is told so, never as one that was not sent;
 //! - every field that is not a key passes byte for byte, in order, known or not;
 //! - what is held is bounded: a request's message by its length, all together by a total.
 //!
@@ -23,10 +24,11 @@
 mod body;
 pub mod config;
 mod edit;
-mod flow;
+pub(crate) mod flow;
 mod judge;
 mod messages;
 mod metrics;
+mod outcome;
 mod prefix;
 #[cfg(test)]
 mod tests;
@@ -34,15 +36,14 @@ mod tests;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::header::CONTENT_LENGTH;
 use tokio::sync::oneshot;
 
 pub use config::Config;
 pub use metrics::NamespaceMetrics;
 
 use crate::types::call::{Body, Call, Reply, is_grpc};
+use crate::types::method::Effect;
 use crate::types::status::{Code, Status};
 use body::{Answer, Request};
 use flow::Flow;
@@ -60,7 +61,7 @@ pub struct Namespaces {
 #[cfg(test)]
 pub(crate) fn edited_request(prefix: &'static [u8], path: &str, message: &[u8]) -> Option<Vec<u8>> {
     let (request, _) = messages::of(path).expect("the path has keys");
-    let namespace = Namespace::new(&Bytes::from_static(prefix));
+    let namespace = Namespace::new(&bytes::Bytes::from_static(prefix));
     let frame = edit::edited(&namespace, request, message, flow::DEPTH_MAX).ok()?;
     Some(frame.map_or_else(|| message.to_vec(), |frame| frame[flow::PREFIX..].to_vec()))
 }
@@ -70,7 +71,7 @@ pub(super) enum Entered {
     /// Nothing of it is edited.
     AsItIs(Call),
     Edited(Call, Edited),
-    Refused(Code, Reply),
+    Refused(Status),
 }
 
 impl Namespaces {
@@ -86,22 +87,24 @@ impl Namespaces {
     pub(super) fn enter(&self, mut call: Call) -> Entered {
         let (request, answer) = match judge::judge(&call) {
             Verdict::Passes => return Entered::AsItIs(call),
-            Verdict::Refused(refusal) => return self.refuse(&call, refusal),
+            Verdict::Refused(refusal) => return Entered::Refused(self.refuse(&call, refusal)),
             Verdict::Edited(request, answer) => (request, answer),
         };
         judge::prepare(&mut call);
         let namespace = Namespace::new(&call.client.terms.namespace);
         let (refused, told) = oneshot::channel();
+        let effect = call.rpc.effect;
         let flow = Flow::of_requests(namespace.clone(), request, self);
         let body = std::mem::replace(&mut call.body, Body::Empty);
         // Nothing to edit, and nothing is to seem to follow.
         if !matches!(body, Body::Empty) {
-            call.body = Body::stream(Request { body, flow, refused: Some(refused) });
+            call.body = Body::stream(Request::new(body, flow, effect, refused));
         }
-        Entered::Edited(call, Edited { flow: Flow::of_answers(namespace, answer, self), refused: told })
+        let flow = Flow::of_answers(namespace, answer, self);
+        Entered::Edited(call, Edited { flow, effect, refused: told })
     }
 
-    fn refuse(&self, call: &Call, refusal: Refusal) -> Entered {
+    fn refuse(&self, call: &Call, refusal: Refusal) -> Status {
         let (reason, status) = match refusal {
             Refusal::Compressed => ("compressed", flow::compressed()),
             Refusal::Gateway => ("gateway", Status::new(Code::Unimplemented, GATEWAY)),
@@ -114,21 +117,21 @@ impl Namespaces {
             }
         };
         self.metrics.on_refused(reason);
-        let reply = if call.is_grpc() { Reply::trailers_only(&status) } else { json(&status) };
-        Entered::Refused(status.code, reply)
+        status
     }
 }
 
 /// The way back of a call that is edited.
 pub(super) struct Edited {
     flow: Flow,
+    effect: Effect,
     refused: oneshot::Receiver<Status>,
 }
 
 impl Edited {
     /// The answer as its client may see it.
     pub async fn leave(self, reply: impl Future<Output = Reply>) -> Reply {
-        let Self { flow, mut refused } = self;
+        let Self { flow, effect, mut refused } = self;
         let reply = tokio::select! {
             biased;
             Ok(status) = &mut refused => return Reply::trailers_only(&status),
@@ -143,19 +146,8 @@ impl Edited {
             return Reply { head, body };
         }
         head.headers.remove(CONTENT_LENGTH);
-        Reply { head, body: Body::stream(Answer::new(body, flow, refused)) }
+        Reply { head, body: Body::stream(Answer::new(body, flow, effect, refused)) }
     }
-}
-
-/// An error as the JSON gateways of etcd write it: `error` up to 3.5, `message` in all.
-fn json(status: &Status) -> Reply {
-    let text = &status.message;
-    let body =
-        serde_json::json!({ "error": text, "message": text, "code": status.code as u8, "details": [] });
-    let mut reply = Reply::text(status);
-    reply.head.status = StatusCode::NOT_IMPLEMENTED;
-    reply.head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Reply { body: Body::Full(Bytes::from(body.to_string())), ..reply }
 }
 
 const GATEWAY: &str = "etcdlet: this listener has a namespace, which holds for gRPC and not for JSON";

@@ -25,6 +25,47 @@ pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
     (header.cluster_id != 0 && header.member_id != 0).then_some(header)
 }
 
+/// Follows the lines of a stream through data that may be cut anywhere, and tells the header of each.
+#[derive(Debug)]
+pub(crate) struct Headers {
+    /// The beginning of a line that does not show its header yet.
+    ahead: [u8; HEADER_MAX],
+    /// Of that; `None` behind the header, where only the end of the line matters.
+    length: Option<usize>,
+}
+
+impl Headers {
+    pub fn new() -> Self {
+        Self { ahead: [0; HEADER_MAX], length: Some(0) }
+    }
+
+    /// Calls `found` for every header that is complete with these bytes.
+    pub fn on_data(&mut self, mut bytes: &[u8], mut found: impl FnMut(Header)) {
+        while !bytes.is_empty() {
+            let Some(before) = self.length else {
+                let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
+                bytes = &bytes[end + 1..];
+                self.length = Some(0);
+                continue;
+            };
+            let here = &bytes[..bytes.len().min(HEADER_MAX - before)];
+            let end = here.iter().position(|byte| matches!(byte, b'}' | b'\n'));
+            let here = end.map_or(here, |end| &here[..=end]);
+            let length = before + here.len();
+            self.ahead[before..length].copy_from_slice(here);
+            bytes = &bytes[here.len()..];
+            self.length = match end.map(|end| here[end]) {
+                Some(b'\n') => Some(0),
+                Some(_) => {
+                    header(&self.ahead[..length]).into_iter().for_each(&mut found);
+                    None
+                }
+                None => Some(length).filter(|length| *length < HEADER_MAX),
+            };
+        }
+    }
+}
+
 /// What follows where an object begins with an object of this name.
 fn inside<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (first, rest) = text.trim_start().strip_prefix('{')?.split_once(':')?;
@@ -80,6 +121,24 @@ mod tests {
             let bytes: Vec<u8> =
                 (0..rng.usize(..64)).map(|_| *rng.choice(b"{}\":,header1\xff").unwrap()).collect();
             header(&bytes);
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_stream_shows_its_header_wherever_it_is_cut() {
+        let line = |revision: i64| {
+            let header = format!(r#"{{"cluster_id":"1","member_id":"2","revision":"{revision}"}}"#);
+            format!("{{\"result\":{{\"header\":{header},\"events\":[{{\"kv\":{{}}}}]}}}}\n")
+        };
+        let long = format!("{{\"error\":\"{}\n", "e".repeat(2 * HEADER_MAX));
+        let stream = [&line(7), "\n", &long, &line(8), "{}\n", &line(9)].concat();
+        for at in 0..=stream.len() {
+            let (mut headers, mut found) = (Headers::new(), Vec::new());
+            let (first, second) = stream.split_at(at);
+            for piece in [first, second] {
+                headers.on_data(piece.as_bytes(), |header| found.push(header.revision));
+            }
+            assert_eq!(found, [7, 8, 9], "cut at {at}");
         }
     }
 }

@@ -1,91 +1,144 @@
 //! What a request of the JSON gateway asks for. Fields have the names of the proto files, or those
 //! that proto3's JSON makes of them.
+//!
+//! What is not looked at is passed over, so that a long request costs no more memory than it has. A field
+//! that is there twice, in either spelling, makes a request unreadable: up to etcd 3.5 one of them counts, later
+//! ones refuse it. (Some objects could be written as arrays here; every etcd refuses that.)
 
-use serde_json::{Map, Value};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::request::{Kind, SHORT_LIMIT};
 
-/// The kind of a `RangeRequest`.
-pub(crate) fn range(body: &[u8]) -> Kind {
-    read(body).map_or(Kind::LinearizableRead, |request| kind_of_range(&request))
+/// A `RangeRequest`.
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct Range<'a> {
+    #[serde(borrow, alias = "countOnly")]
+    count_only: Option<&'a RawValue>,
+    #[serde(borrow)]
+    limit: Option<&'a RawValue>,
+    #[serde(borrow, alias = "rangeEnd")]
+    range_end: Option<&'a RawValue>,
+    #[serde(borrow)]
+    serializable: Option<&'a RawValue>,
 }
 
-/// Whether a `RangeRequest` certainly is, for whoever decodes it.
-pub(crate) fn is_linearizable(body: &[u8]) -> bool {
-    read(body).is_some_and(|request| kind_of_range(&request) == Kind::LinearizableRead)
+impl Range<'_> {
+    pub fn kind(&self) -> Kind {
+        if is(self.serializable, TRUE) { Kind::SerializableRead } else { Kind::LinearizableRead }
+    }
+
+    /// Whether it may have a long answer.
+    pub fn is_long(&self) -> bool {
+        // 64-bit numbers are text in proto3's JSON.
+        let limit = self.limit.and_then(|limit| limit.get().trim_matches('"').parse().ok()).unwrap_or(0);
+        self.range_end.is_some_and(|end| end.get() != r#""""#)
+            && !is(self.count_only, TRUE)
+            && (limit == 0 || limit > SHORT_LIMIT)
+    }
+}
+
+/// `None` for what nobody can read.
+pub(crate) fn range(body: &[u8]) -> Option<Range<'_>> {
+    read(body)
 }
 
 /// The kind of a `TxnRequest`: see the one in protobuf.
 pub(crate) fn txn(body: &[u8]) -> Kind {
-    let Some(request) = read(body) else { return Kind::Write };
-    let branches = ["success", "failure"].map(|branch| match request.get(branch) {
-        None | Some(Value::Null) => Kind::SerializableRead,
-        Some(Value::Array(operations)) => {
-            operations.iter().map(kind_of_operation).min().unwrap_or(Kind::SerializableRead)
-        }
-        Some(_) => Kind::Write,
-    });
-    branches[0].min(branches[1])
-}
-
-fn kind_of_operation(operation: &Value) -> Kind {
-    let Value::Object(operation) = operation else { return Kind::Write };
-    let mut values = operation.iter();
-    match (values.next(), values.next()) {
-        (Some((name, Value::Object(request))), None) if name == "request_range" || name == "requestRange" => {
-            kind_of_range(request)
-        }
-        _ => Kind::Write,
-    }
+    read(body).map_or(Kind::Write, |Txn { success, failure }| success.0.min(failure.0))
 }
 
 /// The kind of an `AlarmRequest`.
 pub(crate) fn alarm(body: &[u8]) -> Kind {
-    let gets = |action: Option<&Value>| match action {
-        None | Some(Value::Null) => true,
-        Some(action) => *action == "GET" || *action == 0,
-    };
-    match read(body) {
-        Some(request) if gets(request.get("action")) => Kind::LinearizableRead,
-        _ => Kind::Write,
-    }
-}
-
-/// Whether a `RangeRequest` may have a long answer.
-pub(crate) fn is_long_range(body: &[u8]) -> bool {
-    let Some(request) = read(body) else { return false };
-    let field = |name: &str, in_json: &str| request.get(name).or_else(|| request.get(in_json));
-    let is_set = |value: Option<&Value>| value.is_some_and(|value| *value != "" && !value.is_null());
-    let limit = match request.get("limit") {
-        // 64-bit numbers are text in proto3's JSON.
-        Some(Value::String(text)) => text.parse().unwrap_or(0),
-        Some(Value::Number(number)) => number.as_u64().unwrap_or(0),
-        _ => 0,
-    };
-    is_set(field("range_end", "rangeEnd"))
-        && field("count_only", "countOnly") != Some(&Value::Bool(true))
-        && (limit == 0 || limit > SHORT_LIMIT)
+    let gets =
+        |alarm: &Alarm| alarm.action.is_none() || is(alarm.action, r#""GET""#) || is(alarm.action, "0");
+    if read(body).as_ref().is_some_and(gets) { Kind::LinearizableRead } else { Kind::Write }
 }
 
 /// A serializable `RangeRequest`, made linearizable.
 pub(crate) fn linearizable(body: &[u8]) -> Option<Vec<u8>> {
-    let mut request = read(body)?;
-    request.remove("serializable")?;
-    serde_json::to_vec(&request).ok()
+    let flag = range(body)?.serializable.map(RawValue::get).filter(|flag| *flag == TRUE)?;
+    let at = flag.as_ptr().addr() - body.as_ptr().addr();
+    Some([&body[..at], b"false", &body[at + flag.len()..]].concat())
 }
 
-fn kind_of_range(request: &Map<String, Value>) -> Kind {
-    match request.get("serializable") {
-        Some(Value::Bool(true)) => Kind::SerializableRead,
-        _ => Kind::LinearizableRead,
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct Txn {
+    failure: Branch,
+    success: Branch,
+}
+
+/// The strictest kind of its operations.
+struct Branch(Kind);
+
+impl Default for Branch {
+    fn default() -> Self {
+        Self(Kind::SerializableRead)
     }
 }
 
-/// No body is an empty message. Of several fields with one name the last counts here and up to
-/// etcd 3.4; later ones refuse them.
-fn read(body: &[u8]) -> Option<Map<String, Value>> {
-    if body.is_empty() { Some(Map::new()) } else { serde_json::from_slice(body).ok() }
+/// That is a range; whatever else it may be makes the transaction unreadable.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Operation<'a> {
+    #[serde(borrow, alias = "requestRange")]
+    request_range: Range<'a>,
 }
+
+impl<'de> Deserialize<'de> for Branch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Operations)
+    }
+}
+
+struct Operations;
+
+impl<'de> Visitor<'de> for Operations {
+    type Value = Branch;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a list of ranges")
+    }
+
+    fn visit_unit<E>(self) -> Result<Branch, E> {
+        Ok(Branch::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut operations: A) -> Result<Branch, A::Error> {
+        let Branch(mut kind) = Branch::default();
+        while let Some(Operation { request_range }) = operations.next_element()? {
+            kind = kind.min(request_range.kind());
+        }
+        Ok(Branch(kind))
+    }
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default)]
+struct Alarm<'a> {
+    #[serde(borrow)]
+    action: Option<&'a RawValue>,
+}
+
+/// Whether a field is written like this.
+fn is(value: Option<&RawValue>, text: &str) -> bool {
+    value.is_some_and(|value| value.get() == text)
+}
+
+/// No body is an empty message.
+fn read<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Option<T> {
+    match body.trim_ascii_start() {
+        [] if body.is_empty() => Some(T::default()),
+        [b'{', ..] => serde_json::from_slice(body).ok(),
+        [..] => None,
+    }
+}
+
+const TRUE: &str = "true";
 
 #[cfg(test)]
 mod tests {
@@ -98,20 +151,35 @@ mod tests {
             (r#"{"key": "YQ==", "serializable": false}"#, Kind::LinearizableRead),
             (r#"{"key": "YQ==", "serializable": "true"}"#, Kind::LinearizableRead),
             (r#"{"key": "YQ=="}"#, Kind::LinearizableRead),
-            (r#"{"serializable": true"#, Kind::LinearizableRead),
-            ("[]", Kind::LinearizableRead),
+            (r#"{"x": [1, {"serializable": true}], "serializable": null}"#, Kind::LinearizableRead),
+            (r#"{"serializ\u0061ble": true}"#, Kind::SerializableRead),
             ("", Kind::LinearizableRead),
         ] {
-            assert_eq!(range(json.as_bytes()), kind, "{json}");
+            assert_eq!(range(json.as_bytes()).map(|range| range.kind()), Some(kind), "{json}");
         }
-        assert!(is_linearizable(b"{}") && !is_linearizable(b"{"));
+        for json in [
+            r#"{"serializable": true"#,
+            r#"{"serializable": true} {}"#,
+            r#"{"serializable": true, "serializable": true}"#,
+            r#"{"range_end": "YQ==", "rangeEnd": "YQ=="}"#,
+            "[]",
+            "[true]",
+            "null",
+            " ",
+            "{",
+        ] {
+            assert!(range(json.as_bytes()).is_none(), "{json}");
+        }
     }
 
     #[test]
     fn a_serializable_range_becomes_linearizable_and_keeps_the_rest() {
         let made = linearizable(br#"{"key": "YQ==", "serializable": true, "revision": 9223372036854775807}"#);
-        assert_eq!(made.unwrap(), br#"{"key":"YQ==","revision":9223372036854775807}"#);
-        assert_eq!(linearizable(b"{}"), None);
+        let expected = br#"{"key": "YQ==", "serializable": false, "revision": 9223372036854775807}"#;
+        assert_eq!(made.unwrap(), expected);
+        for json in ["{}", r#"{"serializable": false}"#, ""] {
+            assert_eq!(linearizable(json.as_bytes()), None, "{json}");
+        }
     }
 
     #[test]
@@ -129,6 +197,9 @@ mod tests {
             (r#"{"success": [{"requestRange": null}]}"#.to_owned(), Kind::Write),
             (r#"{"success": {}}"#.to_owned(), Kind::Write),
             (format!(r#"{{"success": [{old}]}} {{}}"#), Kind::Write),
+            (format!(r#"{{"success": [{old}], "success": [{old}]}}"#), Kind::Write),
+            (r#"{"success": [{"requestRange": {}, "request_range": {}}]}"#.to_owned(), Kind::Write),
+            (r#"{"success": [null]}"#.to_owned(), Kind::Write),
         ] {
             assert_eq!(txn(json.as_bytes()), kind, "{json}");
         }
@@ -159,7 +230,7 @@ mod tests {
             (r#"{"range_end": ""}"#, false),
             ("{}", false),
         ] {
-            assert_eq!(is_long_range(json.as_bytes()), long, "{json}");
+            assert_eq!(range(json.as_bytes()).map(|range| range.is_long()), Some(long), "{json}");
         }
     }
 }

@@ -7,8 +7,8 @@
 //!                     both read by fields: tag and value, one after the other
 //! ```
 //!
-//! Invariants: nothing here panics whatever the bytes; no message is changed, and nothing is
-//! allocated, but where a read is made a stricter one;
+//! Invariants: nothing here panics whatever the bytes; no message is changed, and nothing of one is
+//! copied, but where a read is made a stricter one;
 //! what can't be read is taken for the strictest thing it could be, and etcd is left to refuse it.
 //!
 //! Deliberately absent: compressed messages, which etcd's own clients never send and etcd does
@@ -17,7 +17,7 @@
 mod fields;
 mod frame;
 pub(crate) mod json;
-pub(super) mod json_request;
+pub(crate) mod json_request;
 mod lease;
 mod request;
 mod response;

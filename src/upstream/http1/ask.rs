@@ -38,8 +38,7 @@ pub(in crate::upstream) async fn ask(
 
 async fn send(call: Call, connections: &Connections, from: From) -> Result<Answer, Failure> {
     let Call { rpc, body, mut head, .. } = call;
-    let mut cut = Box::pin(connections.http1_cut(rpc.endless));
-    cut.as_mut().enable();
+    let mut cut = connections.http1_cut(rpc.endless);
     let malformed = |error: http::Error| Failure::Unsendable(error.to_string());
     aim_h1(&mut head, &connections.endpoint.address).map_err(malformed)?;
     if rpc.is_websocket() {

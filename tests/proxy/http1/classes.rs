@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::{Connection, Response, post};
 use super::server::Server;
 use crate::observability::metric;
-use crate::support::etcd::Cluster;
+use crate::support::etcd::{Cluster, Etcd};
 use crate::support::sidecar::Sidecar;
 
 #[tokio::test]
@@ -93,6 +93,36 @@ async fn a_stale_answer_of_the_gateway_is_taken_only_where_nobody_knows_better()
     assert!(metric(&sidecar, r#"etcdlet_retries_total{reason="stale"}"#) >= 3.0);
     assert_eq!(revision_of(&client.post("/v3/kv/range", &range("late")).await), 5);
     assert_eq!(metric(&sidecar, r#"etcdlet_watermark_waits_total{outcome="stale"}"#), 1.0);
+}
+
+/// Of several `http-endpoints` nobody knows which is the leader's: what any of them says of a revision that
+/// it does not have is not the last word.
+#[tokio::test]
+async fn a_revision_that_one_member_does_not_have_is_asked_for_through_the_leader() {
+    let lagging = async || {
+        Server::start(|_, mut peer| async move {
+            while let Some(head) = peer.head().await {
+                let is_serializable = peer.body(&head).await.contains(r#""serializable": true"#);
+                let (status, json) = match is_serializable {
+                    true => (
+                        "400 Bad Request",
+                        r#"{"code":11,"message":"etcdserver: mvcc: required revision is a future revision"}"#,
+                    ),
+                    false => ("200 OK", "{}"),
+                };
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", json.len());
+                peer.send(format!("{head}{json}").as_bytes()).await;
+            }
+        })
+        .await
+    };
+    let (etcd, one, other) = (Etcd::start(), lagging().await, lagging().await);
+    let urls = format!("{},{}", one.url(), other.url());
+    let sidecar = Sidecar::with_args(&["--endpoints", &etcd.endpoint(), "--http-endpoints", &urls]);
+    let mut client = settled(&sidecar).await;
+    let range = r#"{"key": "YQ==", "revision": "9", "serializable": true}"#;
+    let answer = client.post("/v3/kv/range", range).await;
+    assert_eq!((answer.status, answer.text()), (200, "{}".to_owned()));
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! What etcd serves in HTTP/1.1, through etcdlet.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use super::client::{Connection, Response, post};
+use super::server::Server;
 use crate::observability::{becomes, metric};
 use crate::support::etcd::{Etcd, Options};
 use crate::support::sidecar::Sidecar;
@@ -87,6 +92,36 @@ async fn what_the_json_gateway_answers_raises_the_watermark() {
 }
 
 #[tokio::test]
+async fn what_a_stream_shows_raises_the_watermark_where_its_header_is_cut() {
+    let header = r#"{"cluster_id":"7","member_id":"9","revision":"31","raft_term":"2"}"#;
+    let line = format!("{{\"result\":{{\"header\":{header}}}}}\n");
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let first = format!("{head}{:x}\r\n{}", line.len(), &line[..40]);
+    let (arrived, second) = (Arc::new(Notify::new()), format!("{}\r\n", &line[40..]));
+    let (answer, go_on) = (first.clone(), arrived.clone());
+    let server = Server::start(move |_, mut peer| {
+        let (first, second, go_on) = (answer.clone(), second.clone(), go_on.clone());
+        async move {
+            peer.head().await.expect("a request");
+            peer.send(first.as_bytes()).await;
+            go_on.notified().await;
+            peer.send(second.as_bytes()).await;
+            peer.head().await;
+        }
+    })
+    .await;
+    let sidecar = Sidecar::start(&[server.url()]);
+    let mut watch = Connection::open(&sidecar.url()).await;
+    watch.send(&post("/v3/watch", "{}")).await;
+    assert_eq!(watch.head().await.status, 200);
+    let received = format!("etcdlet_upstream_received_bytes_total{{endpoint=\"{}\"}}", server.url());
+    becomes(&sidecar, &received, first.len() as f64).await;
+    arrived.notify_one();
+    assert_eq!(watch.chunk().await.expect("the stream goes on"), line.as_bytes(), "in one chunk");
+    assert_eq!(metric(&sidecar, "etcdlet_watermark_revision"), 31.0);
+}
+
+#[tokio::test]
 async fn a_watch_streams_its_events_as_they_happen() {
     let etcd = Etcd::start();
     let sidecar = Sidecar::start(&etcd.endpoints());
@@ -96,6 +131,8 @@ async fn a_watch_streams_its_events_as_they_happen() {
     assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{head:?}");
     let created = watch.chunk().await.expect("the stream goes on");
     assert!(String::from_utf8_lossy(&created).contains(r#""created":true"#), "{created:?}");
+    let streams = format!("etcdlet_upstream_streams{{endpoint=\"{}\"}}", etcd.endpoint());
+    becomes(&sidecar, &streams, 1.0).await;
     let mut writer = Connection::open(&sidecar.url()).await;
     for value in ["MQ==", "Mg==", "Mw=="] {
         writer.post("/v3/kv/put", &format!(r#"{{"key": "YQ==", "value": "{value}"}}"#)).await;
@@ -106,6 +143,7 @@ async fn a_watch_streams_its_events_as_they_happen() {
     }
     drop(watch);
     becomes(&sidecar, "etcdlet_rpc_inflight", 0.0).await;
+    becomes(&sidecar, &streams, 0.0).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use http::Method;
+
 use super::client::Connection;
 use super::server::Server;
 use crate::support::etcd::Etcd;
@@ -57,16 +59,29 @@ async fn metrics_are_those_of_the_admin_port_and_no_member_is_asked() {
     assert!(before.len() > 10, "{before:?}");
     assert_eq!(server.connections(), 0);
     for path in ["/proxy/metrics", "/proxy/health"] {
-        let (status, body) = get_in_http2(&sidecar, path).await;
+        let (status, body) = in_http2(&sidecar, Method::GET, path).await;
         assert!(matches!(status, 200 | 503) && !body.is_empty(), "{path}: {status}");
     }
 }
 
-async fn get_in_http2(sidecar: &Sidecar, path: &str) -> (u16, Vec<u8>) {
+/// Data behind the head of an answer to HEAD are malformed (RFC 9113, section 8.1.1).
+#[tokio::test]
+async fn head_has_no_body_in_http2_where_nobody_can_be_asked() {
+    // Port 1 is nobody's.
+    let sidecar = Sidecar::start(&["http://127.0.0.1:1"]);
+    for path in ["/health", "/v3/kv/put", "/proxy/health"] {
+        let (status, body) = in_http2(&sidecar, Method::GET, path).await;
+        assert!(status == 503 && !body.is_empty(), "{path}: {status}");
+        assert_eq!(in_http2(&sidecar, Method::HEAD, path).await, (503, Vec::new()), "{path}");
+    }
+}
+
+async fn in_http2(sidecar: &Sidecar, method: Method, path: &str) -> (u16, Vec<u8>) {
     let stream = tokio::net::TcpStream::connect(sidecar.addr()).await.expect("it accepts");
     let (send, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
     let driving = tokio::spawn(connection);
-    let request = http::Request::get(format!("{}{path}", sidecar.url())).body(()).expect("a request");
+    let request = http::Request::builder().method(method).uri(format!("{}{path}", sidecar.url()));
+    let request = request.body(()).expect("a request");
     let mut send = send.ready().await.expect("a stream");
     let (response, _) = send.send_request(request, true).expect("it can be sent");
     let (head, mut body) = response.await.expect("an answer").into_parts();

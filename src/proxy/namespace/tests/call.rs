@@ -176,6 +176,52 @@ async fn an_answer_that_is_not_of_the_namespace_fails() {
     assert!(reply.to_bytes().is_empty());
 }
 
+/// How a call ends whose answer is in these parts.
+async fn told(all: &Namespaces, path: &str, parts: Vec<Bytes>) -> (Code, String) {
+    let Entered::Edited(_call, way_back) = all.enter(call(path, Body::Empty)) else { panic!("not edited") };
+    let reply = Reply::grpc(body(parts, Some(HeaderMap::new())));
+    let reply = way_back.leave(async { reply }).await.body.collect().await.unwrap();
+    let trailers = reply.trailers().unwrap();
+    (grpc_status(trailers).unwrap(), trailers["grpc-message"].to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_mutation_whose_answer_is_lost_here_is_told_as_processed() {
+    let all = namespaces(1000, 100);
+    let long = Bytes::from(frame(&[0; 200]));
+    let of_others = Bytes::from(frame(b"\x12\x07\x0a\x05/them"));
+    let compressed = Bytes::from_static(&[1, 0, 0, 0, 0]);
+    for (parts, code) in [
+        (vec![long.slice(..60), long.slice(60..120)], Code::ResourceExhausted),
+        (vec![of_others], Code::Internal),
+        (vec![compressed], Code::Unimplemented),
+    ] {
+        assert_eq!(told(&all, RANGE, parts.clone()).await.0, code, "nothing happened");
+        let (code, text) = told(&all, "/etcdserverpb.KV/Put", parts).await;
+        assert!(code == Code::Unavailable && text.starts_with("etcdlet: processed, but"), "{code:?}: {text}");
+    }
+    assert_eq!(all.metrics.bytes.get(), 0);
+}
+
+#[tokio::test]
+async fn a_mutation_that_ends_behind_its_first_message_has_an_unknown_outcome() {
+    let all = namespaces(100, 1 << 20);
+    for (path, code) in [("/etcdserverpb.KV/Put", Code::Unavailable), (RANGE, Code::Internal)] {
+        let parts = vec![frame(b"\x0a\x01k").into(), frame(b"\x0a").into()];
+        let Entered::Edited(call, way_back) = all.enter(call(path, body(parts, None))) else {
+            panic!("not edited")
+        };
+        let behind = async move {
+            drop(call.body.collect().await);
+            Reply::grpc(Body::Empty)
+        };
+        let reply = way_back.leave(behind).await;
+        assert_eq!(grpc_status(&reply.head.headers), Some(code), "{path}");
+        let text = reply.head.headers["grpc-message"].to_str().unwrap();
+        assert_eq!(text.contains("outcome unknown"), code == Code::Unavailable, "{path}: {text}");
+    }
+}
+
 #[test]
 fn a_request_in_one_piece_is_known_to_be_whole() {
     let all = namespaces(100, 1 << 20);
