@@ -11,12 +11,14 @@ use crate::config::{Config, Drain as DrainConfig};
 use crate::listen::config::Limits;
 use crate::listen::metrics::ListenMetrics;
 use crate::net::address::Address;
+use crate::proxy::audit;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
-use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
+use crate::proxy::{Audit, Drain, Holds, Proxy, Shared, Watermark};
+use crate::telemetry::access::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::TlsError;
 use crate::tls::server::Server;
@@ -33,6 +35,7 @@ pub struct App {
     pub(super) proxies: Vec<Arc<Proxy>>,
     pub(super) listen_metrics: ListenMetrics,
     pub(super) limits: Limits,
+    pub(super) audit: Audit,
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
     pub(super) drain_config: DrainConfig,
@@ -42,6 +45,8 @@ pub struct App {
 pub enum StartError {
     #[error("cannot listen on {url}: {source}")]
     Listen { url: Address, source: io::Error },
+    #[error("cannot write the audit log {file}: {source}")]
+    Audit { file: String, source: io::Error },
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -57,7 +62,9 @@ impl App {
         let admin = bind(&admin)?;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel(drain_config.stream_jitter);
+        let audit = open_audit(&proxy.audit, &metrics)?;
         let shared = Shared {
+            audit: audit.clone(),
             drain: drain.clone(),
             holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
@@ -90,11 +97,22 @@ impl App {
             plain,
             tls,
             proxies,
+            audit,
             drain,
             drain_signal,
             drain_config,
         })
     }
+}
+
+fn open_audit(config: &audit::Config, metrics: &Metrics) -> Result<Audit, StartError> {
+    Audit::open(config, metrics).map_err(|source| StartError::Audit {
+        file: match &config.sink.target {
+            Target::File(path) => path.display().to_string(),
+            Target::StandardOutput => "on standard output".to_owned(),
+        },
+        source,
+    })
 }
 
 fn bind(url: &Address) -> Result<TcpListener, StartError> {

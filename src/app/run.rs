@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +18,13 @@ impl App {
     pub async fn run(self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let audit = self.audit;
+        let (mut hangup, moved) = (signal(SignalKind::hangup())?, audit.clone());
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                moved.reopen();
+            }
+        });
         let (drain_signal, timeout) = (self.drain_signal, self.drain_config.timeout);
         tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, self.shown));
 
@@ -79,9 +87,13 @@ impl App {
             _ = terminate.recv() => tracing::warn!("stopped: a second signal came"),
             _ = interrupt.recv() => tracing::warn!("stopped: a second signal came"),
         }
+        audit.close(AUDIT_LIMIT);
         Ok(())
     }
 }
+
+/// For the last lines of the audit log, where a disk is slow; a pipe that nobody reads gets no longer.
+const AUDIT_LIMIT: Duration = Duration::from_secs(1);
 
 /// TLS connections that wait for their thread; more wait in their handshake tasks.
 const HANDOVER_QUEUE: usize = 64;

@@ -90,3 +90,12 @@ pub(super) const LEASE_WAITING_PER_STREAM: usize = 1024;
 
 /// A few MiB.
 pub(super) const LEASE_WAITING_TOTAL: usize = 65_536;
+
+/// More operations than most transactions have; a line stays below 64 KiB.
+pub(super) const AUDIT_KEYS: usize = 32;
+
+/// Longer than the keys of everybody known.
+pub(super) const AUDIT_KEY_BYTES: usize = 1024;
+
+/// Ten thousand lines: a second of a busy node, while a disk is slow.
+pub(super) const AUDIT_BUFFER: u64 = 4 << 20;

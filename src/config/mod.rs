@@ -8,6 +8,7 @@
 //! Invariants: a key that is not known is an error; every error is found in one pass and names
 //! the path of its key; a default stands in `defaults.rs` with its reason and nowhere else.
 
+mod audit;
 mod defaults;
 mod hubs;
 mod listen;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{lease, watch};
+use super::{audit, lease, watch};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    pub audit: audit::Config,
     /// Bytes of one request that may be read ahead of its sending. A larger request streams.
     pub retry_buffer: usize,
     /// The same for all requests of a thread together; beyond it requests stream.

@@ -8,6 +8,7 @@
 //!   equal reads: route ─> share (one call for several) ─> upstream …
 //!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
 //!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
+//!   audit: around all of this, from the call as it came to the end of its reply
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
@@ -17,6 +18,7 @@
 
 mod admit;
 mod attempt;
+pub mod audit;
 mod caller;
 pub mod config;
 mod copy;
@@ -45,8 +47,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use hyper::body::Body as HttpBody;
 
+pub use audit::Audit;
 pub use config::Config;
 pub use drain::Drain;
 pub use hold::Holds;
@@ -60,6 +64,7 @@ use crate::upstream::{Answer, Failure, From, Places, Upstream};
 /// The whole path of a call. One per thread of the data path.
 pub struct Proxy {
     config: Config,
+    audit: Audit,
     admission: admit::Admission,
     read_ahead: read_ahead::Budget,
     upstream: Upstream,
@@ -76,6 +81,7 @@ pub struct Proxy {
 /// What the threads have in common.
 #[derive(Clone)]
 pub struct Shared {
+    pub audit: Audit,
     pub drain: Drain,
     pub holds: Holds,
     pub leases: lease::Hub,
@@ -87,9 +93,10 @@ pub struct Shared {
 
 impl Proxy {
     pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { drain, holds, leases, metrics, reads, watches, watermark } = shared;
+        let Shared { audit, drain, holds, leases, metrics, reads, watches, watermark } = shared;
         Arc::new(Self {
             config: config.clone(),
+            audit,
             admission: admit::Admission::new(),
             read_ahead: read_ahead::Budget::new(
                 config.retry_buffer,
@@ -108,7 +115,18 @@ impl Proxy {
         })
     }
 
-    pub async fn call(self: &Arc<Self>, mut call: Call) -> Reply {
+    pub fn call(self: &Arc<Self>, mut call: Call) -> impl Future<Output = Reply> + Send {
+        match self.audit.begin(&mut call) {
+            None => Either::Left(self.pass(call)),
+            Some(open) => Either::Right(Box::pin(async move {
+                let reply = self.pass(call).await;
+                open.settle(reply, self.upstream.view())
+            })),
+        }
+    }
+
+    async fn pass(self: &Arc<Self>, mut call: Call) -> Reply {
+        let is_told = audit::is_told(&call);
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
         let settlement = settle::Settlement::of(&call, account, &self.watermark);
@@ -134,7 +152,15 @@ impl Proxy {
         tokio::select! {
             biased;
             answered = self.answer(call, started) => match answered {
-                Ok(answered) => settlement.settle(answered, &self.drain, &self.upstream),
+                Ok(answered) => {
+                    let from = answered.answer.from;
+                    let mut reply = settlement.settle(answered, &self.drain, &self.upstream);
+                    if is_told {
+                        // For the log: who has answered.
+                        reply.head.extensions.insert(from);
+                    }
+                    reply
+                }
                 Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
                 Err(Unanswered::Status(status)) => settlement.refuse(&status),
             },

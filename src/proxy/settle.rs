@@ -285,7 +285,7 @@ impl<B: HttpBody<Data = Bytes, Error = Broken> + Unpin> HttpBody for Plain<B> {
 }
 
 /// The gRPC code under which the metrics count an HTTP status.
-fn code_of(status: http::StatusCode) -> Code {
+pub(super) fn code_of(status: http::StatusCode) -> Code {
     match status.as_u16() {
         200..400 => Code::Ok,
         400 => Code::InvalidArgument,
