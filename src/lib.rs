@@ -19,6 +19,9 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
 pub mod listen;
 pub mod net;
 pub mod proto;

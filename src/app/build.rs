@@ -15,6 +15,7 @@ use crate::proxy::audit;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
+use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Audit, Drain, Holds, Proxy, Shared, Watermark};
@@ -69,6 +70,7 @@ impl App {
             holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
             metrics: ProxyMetrics::new(&metrics),
+            namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),

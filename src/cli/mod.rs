@@ -47,6 +47,9 @@ pub struct Run {
     /// Key of --cert-file.
     #[arg(long, env = "ETCDLET_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Put before every key of clients, and taken off again.
+    #[arg(long, env = "ETCDLET_NAMESPACE", value_name = "PREFIX")]
+    namespace: Option<String>,
     /// The etcd cluster, with or without scheme.
     #[arg(long, env = "ETCDLET_ENDPOINTS", value_delimiter = ',', value_name = "URL,...")]
     endpoints: Option<Vec<String>>,
@@ -87,6 +90,7 @@ impl Run {
             listen_client_urls,
             cert_file,
             key_file,
+            namespace,
             endpoints,
             discovery_srv,
             discovery_srv_name,
@@ -102,6 +106,7 @@ impl Run {
             listen_client_urls,
             cert_file,
             key_file,
+            namespace,
             endpoints,
             discovery_srv,
             discovery_srv_name,

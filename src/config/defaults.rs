@@ -24,6 +24,12 @@ pub(super) const RETRY_BUFFER: u64 = 2 << 20;
 /// 32 requests of the largest size at once.
 pub(super) const RETRY_BUFFER_TOTAL: u64 = 64 << 20;
 
+/// What etcd's gRPC server takes by default: 1.5 MiB, and half a MiB of what is around it.
+pub(super) const NAMESPACE_REQUEST: u64 = 2 << 20;
+
+/// A few of the longest answers that clients ask for at once.
+pub(super) const NAMESPACE_TOTAL: u64 = 256 << 20;
+
 /// What etcd's gRPC server accepts.
 pub(super) const HEADER_LIST: u64 = 16 << 20;
 

@@ -1,5 +1,7 @@
 //! The section `listen`: where clients connect, and what they find there.
 
+use bytes::Bytes;
+
 use super::resolve::address;
 use super::section::Section;
 use super::{Overrides, defaults, tls};
@@ -14,6 +16,8 @@ pub(super) fn listeners(
     errors: &mut Vec<String>,
 ) -> Vec<Listener> {
     let mut listeners = Vec::new();
+    let namespace = root.text("namespace", errors);
+    let namespace = Bytes::from(overrides.namespace.clone().or(namespace).unwrap_or_default());
     for mut section in root.sections("listen", errors).unwrap_or_default() {
         let path = section.path_of("url");
         let url = match section.text("url", errors) {
@@ -26,8 +30,9 @@ pub(super) fn listeners(
         let tls_path = section.path_of("tls");
         let server = tls::server(section.section("tls", errors), errors);
         let coalesce = section.flag("coalesce", errors).unwrap_or(true);
+        let own = section.text("namespace", errors).map(Bytes::from);
         section.finish(errors);
-        let terms = Terms { coalesces: coalesce, ..Terms::default() };
+        let terms = Terms { coalesces: coalesce, namespace: own.unwrap_or_else(|| namespace.clone()) };
         let listener = url.and_then(|url| listener(url, server, &tls_path, errors));
         listeners.extend(listener.map(|listener| Listener { terms, ..listener }));
     }
@@ -44,13 +49,16 @@ pub(super) fn listeners(
             .filter_map(|url| {
                 let url = address(FLAG, url, errors)?;
                 let server = server.clone().filter(|_| url.tls);
-                listener(url, server, "--cert-file, --key-file", errors)
+                let listener = listener(url, server, "--cert-file, --key-file", errors)?;
+                let terms = Terms { namespace: namespace.clone(), ..listener.terms };
+                Some(Listener { terms, ..listener })
             })
             .collect();
     }
     if listeners.is_empty() && errors.is_empty() {
         let url = address("listen", defaults::LISTEN, errors);
-        listeners.extend(url.map(|url| Listener { url, tls: None, terms: Terms::default() }));
+        let terms = Terms { namespace, ..Terms::default() };
+        listeners.extend(url.map(|url| Listener { url, tls: None, terms }));
     }
     listeners
 }

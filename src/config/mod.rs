@@ -29,6 +29,8 @@ use crate::proxy;
 use crate::telemetry::log;
 
 pub use resolve::load;
+#[cfg(test)]
+pub(crate) use resolve::parse;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -56,6 +58,7 @@ pub struct Overrides {
     pub listen_client_urls: Option<Vec<String>>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    pub namespace: Option<String>,
     pub endpoints: Option<Vec<String>>,
     pub discovery_srv: Option<String>,
     pub discovery_srv_name: Option<String>,

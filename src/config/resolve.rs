@@ -18,7 +18,12 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
             .map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))?,
     };
     let name = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    let root = yaml::parse(&text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
+    parse(&name, &text, overrides)
+}
+
+/// `name` stands before what is wrong with the text as YAML.
+pub(crate) fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Config, ConfigErrors> {
+    let root = yaml::parse(text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
     let mut errors = Vec::new();
     let config = resolve(Section::root(root, &mut errors), overrides, &mut errors);
     match config {
@@ -46,6 +51,10 @@ pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec
     let retry_buffer = size(&mut limits, "retry-buffer-bytes", defaults::RETRY_BUFFER, errors);
     let retry_buffer_total =
         size(&mut limits, "retry-buffer-total-bytes", defaults::RETRY_BUFFER_TOTAL, errors);
+    let namespace = proxy::namespace::Config {
+        request_bytes: size(&mut limits, "namespace-request-bytes", defaults::NAMESPACE_REQUEST, errors),
+        total_bytes: size(&mut limits, "namespace-total-bytes", defaults::NAMESPACE_TOTAL, errors),
+    };
     limits.finish(errors);
     let mut drain = root.section("drain", errors);
     let drain_config = Drain {
@@ -56,7 +65,7 @@ pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec
     let listeners = listeners(&mut root, overrides, errors);
     let upstream = super::upstream::read(&mut root, overrides, errors);
     let watch = hubs::watch(&mut root, upstream.as_ref(), errors);
-    let proxy = proxy(&mut root, retry_buffer, retry_buffer_total, &listeners, watch, errors);
+    let proxy = proxy(&mut root, retry_buffer, retry_buffer_total, &listeners, (namespace, watch), errors);
     let threads = root.count("threads", MAX_THREADS, errors);
     let admin = admin(&mut root, overrides, errors);
     let log = log(&mut root, overrides, errors);
@@ -80,7 +89,7 @@ fn proxy(
     retry_buffer: usize,
     retry_buffer_total: usize,
     listeners: &[Listener],
-    watch: proxy::watch::Config,
+    (namespace, watch): (proxy::namespace::Config, proxy::watch::Config),
     errors: &mut Vec<String>,
 ) -> proxy::Config {
     let mut route = root.section("route", errors);
@@ -123,6 +132,7 @@ fn proxy(
         retry: retry_config,
         hold: hold_config,
         lease,
+        namespace,
         watch,
     }
 }
@@ -231,7 +241,8 @@ mod tests {
         let text = "
 listen:
   - url: http://127.0.0.1:2379
-  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}, coalesce: false}
+  - {url: 'https://0.0.0.0:2380', tls: {cert-file: c, key-file: k}, coalesce: false, namespace: /tls/}
+namespace: /all/
 upstream:
   endpoints: [10.0.0.1:2379, 'https://b:2379']
   connect-timeout: 1s
@@ -258,6 +269,8 @@ limits:
   streams-per-connection: 6
   retry-buffer-bytes: 1MiB
   retry-buffer-total-bytes: 8MiB
+  namespace-request-bytes: 3MiB
+  namespace-total-bytes: 9MiB
   header-list-bytes: 64KiB
   handshake-timeout: 2s
   http1-idle-timeout: 1m
@@ -269,12 +282,15 @@ log: {level: warn, format: text}
         let config = read(text, &Overrides::default()).unwrap();
         let [plain, tls] = &config.listen.listeners[..] else { panic!("two listeners") };
         assert!(plain.terms.coalesces && !tls.terms.coalesces);
+        assert_eq!((&plain.terms.namespace[..], &tls.terms.namespace[..]), (&b"/all/"[..], &b"/tls/"[..]));
         assert_eq!(tls.tls.as_ref().unwrap().identity.key, std::path::PathBuf::from("k"));
         assert_eq!(config.upstream.discovery.endpoints[0].to_string(), "http://10.0.0.1:2379");
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));
         assert_eq!(config.listen.limits.streams_per_connection, 6);
         assert_eq!(config.proxy.retry_buffer, 1 << 20);
+        let namespace = &config.proxy.namespace;
+        assert_eq!((namespace.request_bytes, namespace.total_bytes), (3 << 20, 9 << 20));
         let discovery = &config.upstream.discovery;
         assert_eq!(discovery.dns.as_ref().unwrap().to_string(), "https://etcd.test:2379");
         assert_eq!(discovery.srv.as_ref().unwrap().name, "blue");

@@ -13,6 +13,6 @@ pub mod accept;
 pub mod config;
 mod conn;
 pub mod metrics;
-mod sniff;
+pub(crate) mod sniff;
 
 pub use config::Config;

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use crate::net::transport::Transport;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     H1,
     H2,
 }
@@ -33,7 +33,7 @@ pub(super) async fn sniff(transport: &mut Transport) -> io::Result<Option<Protoc
 }
 
 /// The protocol of a client that began with `ahead`, unless more bytes are needed to tell.
-fn judge(ahead: &[u8], ended: bool) -> Option<Protocol> {
+pub(crate) fn judge(ahead: &[u8], ended: bool) -> Option<Protocol> {
     if ahead == PREFACE {
         Some(Protocol::H2)
     } else if ended || !PREFACE.starts_with(ahead) {

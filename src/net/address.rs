@@ -1,6 +1,7 @@
 //! URLs of listeners and endpoints.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// `http://host:port` or `https://host:port`; without a scheme it is `http`, as etcdctl has it.
@@ -52,6 +53,8 @@ pub enum AddressError {
     NoHost,
     #[error("the port is missing")]
     NoPort,
+    #[error("{0:?} is no host name and no IP address (one of IPv6 stands in brackets)")]
+    Host(String),
     #[error("{0:?} is not a port")]
     Port(String),
     #[error("a path is not allowed here: {0:?}")]
@@ -73,13 +76,20 @@ impl FromStr for Address {
         if path.len() > 1 {
             return Err(AddressError::Path(path.to_owned()));
         }
-        let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, port)) => (host, port.strip_prefix(':')),
-            None => authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+        let (host, port, is_host) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':'), is_ipv6(host)),
+            None => {
+                let (host, port) =
+                    authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+                (host, port, is_name(host))
+            }
         };
         let port = port.ok_or(AddressError::NoPort)?;
         if host.is_empty() {
             return Err(AddressError::NoHost);
+        }
+        if !is_host {
+            return Err(AddressError::Host(host.to_owned()));
         }
         Ok(Self {
             tls,
@@ -87,6 +97,17 @@ impl FromStr for Address {
             port: port.parse().map_err(|_| AddressError::Port(port.to_owned()))?,
         })
     }
+}
+
+/// Perhaps with a zone, as in `fe80::1%eth0`.
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(|zone| !zone.is_empty() && is_name(zone))
+}
+
+/// Letters, digits, and what else stands in names of services and interfaces.
+fn is_name(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 #[cfg(test)]
@@ -102,6 +123,7 @@ mod tests {
         assert_eq!(parse("10.0.0.1:2379").unwrap(), "http://10.0.0.1:2379");
         assert_eq!(parse("http://etcd:2379/").unwrap(), "http://etcd:2379");
         assert_eq!(parse("https://[::1]:2379").unwrap(), "https://[::1]:2379");
+        assert_eq!(parse("[fe80::1%eth0]:2379").unwrap(), "http://[fe80::1%eth0]:2379");
     }
 
     #[test]
@@ -111,6 +133,10 @@ mod tests {
         assert_eq!(parse("http://:2379"), Err(AddressError::NoHost));
         assert_eq!(parse("http://a:99999"), Err(AddressError::Port("99999".into())));
         assert_eq!(parse("http://a:1/v3"), Err(AddressError::Path("/v3".into())));
+        for host in ["::1", "a b", "a\nb", "user@host", "[::1"] {
+            assert_eq!(parse(&format!("http://{host}:1")), Err(AddressError::Host(host.into())));
+        }
+        assert_eq!(parse("[a]:1"), Err(AddressError::Host("a".into())));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{audit, lease, watch};
+use super::{audit, lease, namespace, watch};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -22,6 +22,7 @@ pub struct Config {
     pub retry: Retry,
     pub hold: Hold,
     pub lease: lease::Config,
+    pub namespace: namespace::Config,
     pub watch: watch::Config,
 }
 

@@ -47,6 +47,11 @@ impl Frames {
         (length <= self.rest.len()).then(|| Ok(self.rest.split_to(length).freeze()))
     }
 
+    /// Bytes of the frame that is not whole yet.
+    pub fn waiting(&self) -> usize {
+        self.rest.len()
+    }
+
     /// What was left when the data ended.
     pub fn rest(&mut self) -> Option<Bytes> {
         (!self.rest.is_empty()).then(|| self.rest.split().freeze())

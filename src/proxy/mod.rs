@@ -1,7 +1,7 @@
 //! What happens to a call between the listener and the cluster.
 //!
 //! ```text
-//!   Call ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
+//!   Call ─> (namespace: its keys, and those of its Reply) ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
 //!        ─> upstream ─> retry (will it do?) ─> settle (watermark, trailers, codes, metrics) ─> Reply
 //!              ^             └ persist: hold, wait, another member
 //!              └────────────────────┘
@@ -30,7 +30,8 @@ mod identity;
 pub mod lease;
 mod member_list;
 pub mod metrics;
-mod peek;
+pub mod namespace;
+pub(crate) mod peek;
 mod persist;
 mod read_ahead;
 mod replay;
@@ -73,6 +74,7 @@ pub struct Proxy {
     watches: watch::Hub,
     leases: lease::Hub,
     reads: share::Reads,
+    namespaces: namespace::Namespaces,
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
@@ -86,6 +88,7 @@ pub struct Shared {
     pub holds: Holds,
     pub leases: lease::Hub,
     pub metrics: metrics::ProxyMetrics,
+    pub namespaces: namespace::Namespaces,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
     pub watermark: Watermark,
@@ -93,7 +96,7 @@ pub struct Shared {
 
 impl Proxy {
     pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { audit, drain, holds, leases, metrics, reads, watches, watermark } = shared;
+        let Shared { audit, drain, holds, leases, metrics, namespaces, reads, watches, watermark } = shared;
         Arc::new(Self {
             config: config.clone(),
             audit,
@@ -109,6 +112,7 @@ impl Proxy {
             watches,
             leases,
             reads: share::Reads::new(config.share_reads, reads),
+            namespaces,
             retries: retry::Budget::new(&config.retry, Instant::now()),
             drain,
             metrics,
@@ -116,16 +120,41 @@ impl Proxy {
     }
 
     pub fn call(self: &Arc<Self>, mut call: Call) -> impl Future<Output = Reply> + Send {
-        match self.audit.begin(&mut call) {
-            None => Either::Left(self.pass(call)),
-            Some(open) => Either::Right(Box::pin(async move {
-                let reply = self.pass(call).await;
-                open.settle(reply, self.upstream.view())
-            })),
+        let open = self.audit.begin(&mut call);
+        if open.is_none() && call.client.terms.namespace.is_empty() {
+            Either::Left(self.handle(call))
+        } else {
+            // Boxed: the others' futures must not grow by it.
+            Either::Right(Box::pin(self.handle_between(call, open)))
         }
     }
 
-    async fn pass(self: &Arc<Self>, mut call: Call) -> Reply {
+    /// What stands around a call where it is told, or has a namespace.
+    async fn handle_between(self: &Arc<Self>, call: Call, open: Option<audit::Open>) -> Reply {
+        let reply = match call.client.terms.namespace.is_empty() {
+            true => self.handle(call).await,
+            false => self.handle_in_namespace(call).await,
+        };
+        match open {
+            Some(open) => open.settle(reply, self.upstream.view()),
+            None => reply,
+        }
+    }
+
+    /// Behind this there are only full keys.
+    async fn handle_in_namespace(self: &Arc<Self>, call: Call) -> Reply {
+        let rpc = call.rpc;
+        match self.namespaces.enter(call) {
+            namespace::Entered::AsItIs(call) => self.handle(call).await,
+            namespace::Entered::Edited(call, edited) => edited.leave(self.handle(call)).await,
+            namespace::Entered::Refused(code, reply) => {
+                self.metrics.start(rpc, Instant::now()).on_code(code);
+                reply
+            }
+        }
+    }
+
+    async fn handle(self: &Arc<Self>, mut call: Call) -> Reply {
         let is_told = audit::is_told(&call);
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);

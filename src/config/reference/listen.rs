@@ -34,6 +34,20 @@ pub(super) const KEYS: &[Key] = &[
             and keep-alive stream and each read is passed through by itself.",
     },
     Key {
+        path: "listen[].namespace",
+        flag: None,
+        default: "that of all",
+        reloads: false,
+        meaning: "Of this listener's clients alone; `\"\"` for none.",
+    },
+    Key {
+        path: "namespace",
+        flag: Some("--namespace"),
+        default: "",
+        reloads: false,
+        meaning: "Put before every key of clients, and taken off again: see [Namespaces](#namespaces).",
+    },
+    Key {
         path: "limits.connections",
         flag: None,
         default: "`10000`",
@@ -61,6 +75,23 @@ pub(super) const KEYS: &[Key] = &[
         reloads: true,
         meaning: "The same for all requests of one thread together, until their answers begin; beyond it \
             requests stream.",
+    },
+    Key {
+        path: "limits.namespace-request-bytes",
+        flag: None,
+        default: "`2MiB`",
+        reloads: true,
+        meaning: "One message of a request to a listener with a namespace; a longer one is refused as etcd \
+            refuses it. To be raised with etcd's `--max-request-bytes`, above which it is half a MiB.",
+    },
+    Key {
+        path: "limits.namespace-total-bytes",
+        flag: None,
+        default: "`256MiB`",
+        reloads: true,
+        meaning: "Messages of such listeners that wait to be whole, or for their client; a call that goes \
+            beyond it ends `RESOURCE_EXHAUSTED`. An answer must be whole before its keys are edited, so \
+            this is also the longest one.",
     },
     Key {
         path: "limits.header-list-bytes",

@@ -15,7 +15,7 @@
 
 mod fields;
 mod frame;
-pub(super) mod json;
+pub(crate) mod json;
 mod lease;
 mod request;
 mod response;

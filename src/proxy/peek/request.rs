@@ -69,10 +69,13 @@ fn try_operation(operation: &[u8]) -> Result<Kind, Malformed> {
     Ok(kind.unwrap_or(Kind::Write))
 }
 
-/// The gRPC frame of a `RangeRequest`, made linearizable: of several values the last one counts.
+/// The gRPC frame of a `RangeRequest`, made linearizable: of several values the last one counts. `None`
+/// for one that is malformed: behind a field that is cut, what is added would be part of that.
 pub(crate) fn linearizable(frame: &[u8]) -> Option<Bytes> {
     const NOT_SERIALIZABLE: [u8; 2] = [(SERIALIZABLE << 3) as u8, 0];
-    extended(message(frame)?, &NOT_SERIALIZABLE)
+    let request = message(frame)?;
+    is_serializable(request).ok()?;
+    extended(request, &NOT_SERIALIZABLE)
 }
 
 /// `serializable` of a `RangeRequest`; of several the last one counts.
@@ -151,6 +154,8 @@ mod tests {
         let changed = RangeRequest::decode(message(&changed).unwrap()).unwrap();
         assert_eq!(changed, RangeRequest { serializable: false, ..asked });
         assert_eq!(linearizable(&frame[..frame.len() - 1]), None);
+        let cut = extended(&[0x38, 1, 0x62, 2], &[]).unwrap();
+        assert_eq!(linearizable(&cut), None, "the two new bytes would be the value of field 12");
     }
 
     #[test]

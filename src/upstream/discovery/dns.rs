@@ -292,25 +292,10 @@ impl View {
     }
 
     async fn services(&self, name: String, domain: &str, tls: bool) -> Result<Found<Seed>, DnsError> {
-        let seed = |data: &RData| match data {
-            // A target of the root alone says that the service is decidedly not there (RFC 2782).
-            RData::SRV(record) if !record.target.is_root() => Some(Seed {
-                address: Address {
-                    tls,
-                    host: bare(&record.target.to_lowercase().to_ascii()).to_owned(),
-                    port: record.port,
-                },
-                // As etcdctl does: who can forge SRV records could else choose the name.
-                server_name: Some(domain.to_owned()),
-                priority: record.priority,
-                weight: record.weight.max(1),
-            }),
-            _ => None,
-        };
         // Absolute, as no search list is meant for these.
         let mut name = parse(&name)?;
         name.set_fqdn(true);
-        self.ask(&name, RecordType::SRV, seed).await
+        self.ask(&name, RecordType::SRV, |data| service(data, domain, tls)).await
     }
 
     /// What `item` takes out of the records; at least one.
@@ -354,6 +339,27 @@ impl View {
             };
         }
         Err(failure)
+    }
+}
+
+/// The endpoint that an SRV record of `domain` names, if it is a name that hosts can have.
+pub(crate) fn service(data: &RData, domain: &str, tls: bool) -> Option<Seed> {
+    match data {
+        // Written with escapes, which no resolver takes back.
+        RData::SRV(record) if record.target.to_ascii().contains('\\') => None,
+        // A target of the root alone says that the service is decidedly not there (RFC 2782).
+        RData::SRV(record) if !record.target.is_root() => Some(Seed {
+            address: Address {
+                tls,
+                host: bare(&record.target.to_lowercase().to_ascii()).to_owned(),
+                port: record.port,
+            },
+            // As etcdctl does: who can forge SRV records could else choose the name.
+            server_name: Some(domain.to_owned()),
+            priority: record.priority,
+            weight: record.weight.max(1),
+        }),
+        _ => None,
     }
 }
 

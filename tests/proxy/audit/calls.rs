@@ -285,6 +285,21 @@ async fn etcdctl_is_told_as_any_client() {
 }
 
 #[tokio::test]
+async fn keys_are_told_as_the_cluster_stores_them() {
+    let etcd = Etcd::start();
+    let (sidecar, log) = audited(&etcd.endpoints(), "all", "namespace: ns/");
+    let channel = Channel::connect(&sidecar.url()).await.unwrap();
+    let response: pb::PutResponse = channel.call(PUT, &put("a")).await.unwrap();
+    let revision = response.header.unwrap().revision;
+    let line = log.wait(&json!({"op": "put", "key": "ns/a", "code": "OK", "revision": revision})).await;
+    assert_eq!(line["member"], etcd.endpoint(), "{line}");
+    let all = pb::RangeRequest { range_end: "\0".into(), ..range("\0") };
+    channel.unary(RANGE, HeaderMap::new(), &all.encode_to_vec()).await;
+    log.wait(&json!({"op": "range", "key_base64": "bnMvAA==", "range_end": "ns0"})).await;
+    assert_eq!(etcd.run_etcdctl(&["get", "ns/a", "--print-value-only"]), "value\n");
+}
+
+#[tokio::test]
 async fn nothing_is_told_by_default() {
     let etcd = Etcd::start();
     let log = Log { directory: tempfile::tempdir().unwrap() };

@@ -23,6 +23,7 @@ mod delivery;
 mod feed;
 mod group;
 mod index;
+mod interval;
 mod joining;
 mod message;
 mod moving;
@@ -44,7 +45,7 @@ mod watcher;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -63,6 +64,7 @@ pub use table::{FeedState, Row, Table};
 use super::config::Config;
 use feed::{ClassKey, Feed};
 use index::Index;
+use interval::Interval;
 use output::WatcherId;
 use prefixes::Prefixes;
 use stream::Stream;
@@ -88,9 +90,8 @@ pub struct Core {
     ring_bytes: usize,
     /// Cluster, member and term of the last answer; the highest revision of all.
     header: Header,
-    progress_interval: Duration,
-    /// Between the last two notifications of a feed.
-    notify_gap: Duration,
+    /// Between two progress notifications of a watcher.
+    interval: Interval,
     timers: BTreeSet<(Instant, Timer)>,
     outputs: VecDeque<Output>,
     /// Where heads are written.
@@ -109,7 +110,7 @@ struct Class {
 
 impl Core {
     pub fn new(config: Config) -> Self {
-        let progress_interval = config.progress_interval;
+        let interval = Interval::new(config.progress_interval);
         Self {
             prefixes: Prefixes::new(&config.prefixes),
             config,
@@ -125,8 +126,7 @@ impl Core {
             catch_ups: 0,
             ring_bytes: 0,
             header: Header::default(),
-            progress_interval,
-            notify_gap: Duration::MAX,
+            interval,
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             heads: BytesMut::new(),

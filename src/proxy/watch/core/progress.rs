@@ -152,20 +152,12 @@ impl Core {
         }
     }
 
-    /// A member sends its own notifications at an interval that only its operator knows. The shortest
-    /// that was seen is taken over, because clients count on it.
-    pub(super) fn learn_interval(&mut self, before: Option<Instant>, now: Instant) {
-        let Some(interval) = before.map(|before| now.saturating_duration_since(before)) else { return };
-        // Responses that waited come faster than they were sent: only what comes twice is believed.
-        let last = std::mem::replace(&mut self.notify_gap, interval);
-        let ratio = interval.as_secs_f64() / last.as_secs_f64();
-        if interval < INTERVAL_MIN || !(1.0 - GAPS_ALIKE..1.0 + GAPS_ALIKE).contains(&ratio) {
+    /// A feed was notified, after `before`.
+    pub(super) fn on_notified(&mut self, before: Option<Instant>, now: Instant) {
+        let gap = before.map(|before| now.saturating_duration_since(before));
+        if !gap.is_some_and(|gap| self.interval.on_gap(gap)) {
             return;
         }
-        if interval.as_secs_f64() > self.progress_interval.as_secs_f64() * LEARNED_BELOW {
-            return;
-        }
-        self.progress_interval = interval;
         let ticking: BTreeSet<StreamId> =
             self.streams.iter().filter(|(_, state)| state.tick.is_some()).map(|(id, _)| *id).collect();
         for stream in ticking {
@@ -178,19 +170,11 @@ impl Core {
 
     /// Up to a tenth longer, and different for each stream, as etcd does it.
     fn interval_of(&self, stream: StreamId) -> Duration {
+        let interval = self.interval.get();
         let share = stream.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
-        self.progress_interval + self.progress_interval / 10 * share as u32 / 1024
+        interval + interval / 10 * share as u32 / 1024
     }
 }
 
-/// The least that etcd allows.
-const INTERVAL_MIN: Duration = Duration::from_millis(100);
-
-/// Two gaps between notifications differ by no more: a member's own jitter is a tenth.
-const GAPS_ALIKE: f64 = 0.15;
-
 /// Feeds of a client stream that asks for progress.
 const ISOLATED_MAX: usize = 16;
-
-/// Of the interval before: a member's own jitter is a tenth.
-const LEARNED_BELOW: f64 = 0.8;

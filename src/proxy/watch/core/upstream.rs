@@ -123,7 +123,7 @@ impl Core {
         }
         if !requested {
             let before = feed.notified_at.replace(now);
-            self.learn_interval(before, now);
+            self.on_notified(before, now);
         }
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.moved_at = now;
