@@ -150,7 +150,7 @@ impl Reader<'_> {
     fn take(&mut self, says: Says, value: Value<'_>, facts: &mut Vec<Fact>, branch: &str, depth: usize) {
         match (says, value) {
             (Says::Key(name), Value::Bytes(key)) => {
-                set(facts, name, Is::Key(self.key(&[self.namespace, &key])))
+                set(facts, name, Is::Key(self.key(&[self.namespace, &key])));
             }
             (Says::End(name), Value::Bytes(end)) => {
                 let end = full_end(self.namespace, &end);

@@ -108,7 +108,9 @@ impl Line {
         if !self.0.ends_with('{') {
             self.0.push(',');
         }
-        write!(self.0, "\"{name}\":").expect("a string takes everything");
+        self.0.push('"');
+        self.0.push_str(name);
+        self.0.push_str("\":");
     }
 
     fn quote(&mut self, value: &str) {
