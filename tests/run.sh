@@ -50,6 +50,7 @@ if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3 pyt
 if [[ ! -e /etc/ssl/certs/ca-certificates.crt ]]; then missing+=(ca-certificates); fi
 if ! compgen -G '/usr/share/keyrings/debian-archive-keyring.*' >/dev/null; then missing+=(debian-archive-keyring); fi
 if ! PATH=$PATH:/usr/sbin:/sbin command -v ip >/dev/null; then missing+=(iproute2); fi
+if ! command -v systemd-socket-activate >/dev/null; then missing+=(systemd); fi
 if ((${#missing[@]})); then
     heading "system packages: ${missing[*]}"
     install_packages "${missing[@]}"

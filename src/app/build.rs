@@ -1,17 +1,15 @@
 //! From a configuration to a process that is ready to run.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::TcpListener;
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
-
+use super::listeners::{self, Listeners};
 use crate::admin;
 use crate::config::{Config, Drain as DrainConfig};
-use crate::listen::config::Limits;
 use crate::listen::metrics::ListenMetrics;
-use crate::net::address::Address;
-use crate::proxy::audit;
+use crate::net::inherited::{Inherited, InheritedError};
+use crate::proxy::audit::AuditError;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
@@ -19,23 +17,18 @@ use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Audit, Drain, Holds, Proxy, Shared, Watermark};
-use crate::telemetry::access::Target;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::TlsError;
-use crate::tls::server::Server;
-use crate::types::client::Terms;
 use crate::upstream::{Cluster, ClusterError};
 
 pub struct App {
     pub(super) admin: TcpListener,
     /// On the admin port.
     pub(super) shown: admin::State,
-    pub(super) plain: Vec<(TcpListener, Arc<Terms>)>,
-    pub(super) tls: Vec<(TcpListener, Server, Arc<Terms>)>,
+    pub(super) listeners: Listeners,
     /// One per thread of the data path.
     pub(super) proxies: Vec<Arc<Proxy>>,
     pub(super) listen_metrics: ListenMetrics,
-    pub(super) limits: Limits,
     pub(super) audit: Audit,
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
@@ -45,9 +38,13 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {url}: {source}")]
-    Listen { url: Address, source: io::Error },
-    #[error("cannot write the audit log {file}: {source}")]
-    Audit { file: String, source: io::Error },
+    Listen { url: String, source: io::Error },
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
+    #[error("inherited sockets (LISTEN_FDS) fit no listener: {sockets}; configured are {urls}")]
+    Untaken { sockets: String, urls: String },
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -55,15 +52,16 @@ pub enum StartError {
 }
 
 impl App {
-    /// Binds every listener and reads every certificate. Connections to the cluster will be
-    /// made on `control`.
+    /// Binds every listener, unless its socket was inherited, and reads every certificate.
+    /// Connections to the cluster will be made on `control`.
     pub fn build(config: Config, control: &tokio::runtime::Handle) -> Result<Self, StartError> {
         let Config { listen, upstream, proxy, drain: drain_config, threads, admin, log: _ } = config;
         // Before the listeners for clients: whoever is served can look at the metrics.
-        let admin = bind(&admin)?;
+        let mut inherited = Inherited::from_env()?;
+        let admin_listener = listeners::bind(&admin, &mut inherited)?;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel(drain_config.stream_jitter);
-        let audit = open_audit(&proxy.audit, &metrics)?;
+        let audit = Audit::open(&proxy.audit, &metrics)?;
         let shared = Shared {
             audit: audit.clone(),
             drain: drain.clone(),
@@ -77,17 +75,10 @@ impl App {
         };
         let cluster = Cluster::try_new(&upstream, &metrics, control)?;
         let proxies = (0..threads).map(|_| Proxy::new(&proxy, cluster.upstream(), shared.clone())).collect();
-        let (mut plain, mut tls) = (Vec::new(), Vec::new());
-        for listener in &listen.listeners {
-            let socket = bind(&listener.url)?;
-            let terms = Arc::new(listener.terms.clone());
-            match &listener.tls {
-                None => plain.push((socket, terms)),
-                Some(config) => tls.push((socket, Server::try_new(config)?, terms)),
-            }
-        }
+        let listeners = Listeners::bind(&listen, &mut inherited)?;
+        listeners::all_taken(&inherited, &listen, &admin)?;
         Ok(Self {
-            admin,
+            admin: admin_listener,
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {
                 metrics,
@@ -95,9 +86,7 @@ impl App {
                 watermark: shared.watermark,
                 watches: shared.watches,
             },
-            limits: listen.limits,
-            plain,
-            tls,
+            listeners,
             proxies,
             audit,
             drain,
@@ -106,37 +95,3 @@ impl App {
         })
     }
 }
-
-fn open_audit(config: &audit::Config, metrics: &Metrics) -> Result<Audit, StartError> {
-    Audit::open(config, metrics).map_err(|source| StartError::Audit {
-        file: match &config.sink.target {
-            Target::File(path) => path.display().to_string(),
-            Target::StandardOutput => "on standard output".to_owned(),
-        },
-        source,
-    })
-}
-
-fn bind(url: &Address) -> Result<TcpListener, StartError> {
-    let fail = |source| StartError::Listen { url: url.clone(), source };
-    let address = (url.host.as_str(), url.port)
-        .to_socket_addrs()
-        .map_err(fail)?
-        .next()
-        .ok_or_else(|| fail(io::Error::other("the name has no address")))?;
-    let listener = listen(address).map_err(fail)?;
-    tracing::info!(%url, address = ?listener.local_addr().ok(), "listening");
-    Ok(listener)
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// A node's clients may all come back in the same second.
-const BACKLOG: i32 = 4096;

@@ -10,7 +10,9 @@
 //! process ends when the last connection has ended after a drain, or when the drain's time is up.
 
 mod build;
+mod listeners;
 mod run;
 mod thread;
 
 pub use build::{App, StartError};
+pub use listeners::Limits;

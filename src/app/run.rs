@@ -1,17 +1,18 @@
 //! Running and stopping.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::App;
+use super::listeners::Listeners;
 use super::thread::Thread;
 use crate::admin;
 use crate::listen::accept::{Acceptor, TlsListener};
+use crate::proxy::Audit;
 
 impl App {
     /// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
@@ -19,16 +20,11 @@ impl App {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let audit = self.audit;
-        let (mut hangup, moved) = (signal(SignalKind::hangup())?, audit.clone());
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                moved.reopen();
-            }
-        });
+        reopen_at_hangup(audit.clone())?;
         let (drain_signal, timeout) = (self.drain_signal, self.drain_config.timeout);
         tokio::spawn(admin::run(TcpListener::from_std(self.admin)?, self.shown));
 
-        let room = Arc::new(Semaphore::new(self.limits.connections));
+        let Listeners { plain, tcp, tls, files, limits } = self.listeners;
         let (running, mut stopped) = mpsc::channel(1);
         let mut handovers = Vec::new();
         // What clients share lives on one thread, for those of the others too.
@@ -39,16 +35,20 @@ impl App {
             let thread = Thread {
                 acceptor: Acceptor::new(
                     proxy.clone(),
-                    self.limits.clone(),
+                    limits.capacity.clone(),
                     self.drain.clone(),
                     self.listen_metrics.clone(),
-                    room.clone(),
                     open_sender.clone(),
                 ),
-                plain: self
-                    .plain
+                plain: plain
                     .iter()
-                    .map(|(listener, terms)| Ok((listener.try_clone()?, terms.clone())))
+                    .map(|(socket, entrance, terms)| {
+                        Ok((socket.try_clone()?, entrance.clone(), terms.clone()))
+                    })
+                    .collect::<io::Result<_>>()?,
+                tcp: tcp
+                    .iter()
+                    .map(|(socket, entrance)| Ok((socket.try_clone()?, entrance.clone())))
                     .collect::<io::Result<_>>()?,
                 parked,
                 open: open.clone(),
@@ -56,15 +56,15 @@ impl App {
             };
             thread.start(index, running.clone())?;
         }
-        drop((running, open_sender, self.plain));
-        for (listener, server, terms) in self.tls {
+        drop((running, open_sender, plain, tcp));
+        for (socket, entrance, server, terms) in tls {
             let listener = TlsListener {
-                listener: TcpListener::from_std(listener)?,
+                listener: socket.attach()?,
                 server,
+                entrance,
                 terms,
-                handshake_timeout: self.limits.handshake_timeout,
+                capacity: limits.capacity.clone(),
                 metrics: self.listen_metrics.clone(),
-                room: room.clone(),
                 drain: self.drain.clone(),
             };
             tokio::spawn(listener.run(handovers.clone()));
@@ -76,6 +76,8 @@ impl App {
             _ = stopped.recv() => return Err(io::Error::other("a thread of the data path has ended")),
         }
         tracing::info!(?timeout, "stopping: calls under way may finish");
+        // While they are still ours: whoever starts next takes a socket without a listener for a stale one.
+        drop(files);
         // The threads stop waiting for TLS connections when the last sender is gone.
         drop(handovers);
         drain_signal.begin();
@@ -90,6 +92,17 @@ impl App {
         audit.close(AUDIT_LIMIT);
         Ok(())
     }
+}
+
+/// The file of the log may have been moved.
+fn reopen_at_hangup(audit: Audit) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            audit.reopen();
+        }
+    });
+    Ok(())
 }
 
 /// For the last lines of the audit log, where a disk is slow; a pipe that nobody reads gets no longer.

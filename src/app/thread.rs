@@ -1,19 +1,20 @@
 //! One thread of the data path.
 
 use std::io;
-use std::net;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::listen::accept::{Acceptor, Handover};
+use crate::listen::capacity::Entrance;
+use crate::net::listener::Listener;
 use crate::types::client::Terms;
 
 pub(super) struct Thread {
     pub acceptor: Acceptor,
-    pub plain: Vec<(net::TcpListener, Arc<Terms>)>,
+    pub plain: Vec<(Listener, Entrance, Arc<Terms>)>,
+    pub tcp: Vec<(Listener, Entrance)>,
     pub parked: mpsc::Receiver<Handover>,
     /// Ends when the acceptors of all threads and their connections are gone.
     pub open: watch::Receiver<()>,
@@ -35,18 +36,27 @@ impl Thread {
     }
 
     async fn serve(self) {
-        let Self { acceptor, plain, parked, mut open, follow } = self;
+        let Self { acceptor, plain, tcp, parked, mut open, follow } = self;
         tokio::spawn(follow);
         let acceptor = Arc::new(acceptor);
         let mut accepting = tokio::task::JoinSet::new();
-        for (listener, terms) in plain {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => {
-                    let acceptor = acceptor.clone();
-                    accepting.spawn(async move { acceptor.run(listener, terms).await });
+        for (listener, entrance, terms) in plain {
+            let acceptor = acceptor.clone();
+            accepting.spawn(async move {
+                match listener.attach() {
+                    Ok(listener) => acceptor.run(listener, entrance, terms).await,
+                    Err(error) => unusable(&error),
                 }
-                Err(error) => tracing::error!(%error, "a listener cannot be used"),
-            }
+            });
+        }
+        for (listener, entrance) in tcp {
+            let acceptor = acceptor.clone();
+            accepting.spawn(async move {
+                match listener.attach() {
+                    Ok(listener) => acceptor.run_tcp(listener, entrance).await,
+                    Err(error) => unusable(&error),
+                }
+            });
         }
         acceptor.run_parked(parked).await;
         drop(acceptor);
@@ -54,6 +64,10 @@ impl Thread {
         // Nothing is ever sent: this waits for the last connection.
         while open.changed().await.is_ok() {}
     }
+}
+
+fn unusable(error: &io::Error) {
+    tracing::error!(%error, "a listener cannot be used");
 }
 
 /// Tells that a thread has ended, by a panic too.

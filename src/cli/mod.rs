@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -38,7 +39,8 @@ pub struct Run {
     /// Configuration file (YAML).
     #[arg(long, env = "ETCDLET_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where clients connect: http://HOST:PORT or https://HOST:PORT.
+    /// Where clients connect: http://HOST:PORT, https://HOST:PORT, unix:///PATH, unixs:///PATH, or
+    /// tcp://HOST:PORT for connections that pass to a member as they are.
     #[arg(long, env = "ETCDLET_LISTEN_CLIENT_URLS", value_delimiter = ',', value_name = "URL,...")]
     listen_client_urls: Option<Vec<String>>,
     /// Certificate shown to clients of https listeners.
@@ -71,6 +73,15 @@ pub struct Run {
     /// Where metrics are served.
     #[arg(long, env = "ETCDLET_ADMIN_URL", value_name = "URL")]
     admin_url: Option<String>,
+    /// Clients that ping more often are sent away.
+    #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_MIN_TIME", value_name = "TIME", value_parser = humantime::parse_duration)]
+    grpc_keepalive_min_time: Option<Duration>,
+    /// A client that has sent nothing for so long is pinged.
+    #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_INTERVAL", value_name = "TIME", value_parser = positive)]
+    grpc_keepalive_interval: Option<Duration>,
+    /// How long a client may take to answer such a ping.
+    #[arg(long, env = "ETCDLET_GRPC_KEEPALIVE_TIMEOUT", value_name = "TIME", value_parser = positive)]
+    grpc_keepalive_timeout: Option<Duration>,
     /// Threads of the data path.
     #[arg(long, env = "ETCDLET_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -98,6 +109,9 @@ impl Run {
             cert,
             key,
             admin_url,
+            grpc_keepalive_min_time,
+            grpc_keepalive_interval,
+            grpc_keepalive_timeout,
             threads,
             log_level,
             log_format,
@@ -114,11 +128,22 @@ impl Run {
             cert,
             key,
             admin_url,
+            grpc_keepalive_min_time,
+            grpc_keepalive_interval,
+            grpc_keepalive_timeout,
             threads: threads.map(usize::from),
             log_level,
             log_format,
         };
         (config, overrides)
+    }
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be above zero".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -15,6 +15,9 @@ pub(super) const THREADS: usize = 1;
 /// Far more than a node has clients; each costs about 30 KiB.
 pub(super) const CONNECTIONS: usize = 10_000;
 
+/// Whoever chooses a Unix socket wants to say who may connect; loopback is there for everybody.
+pub(super) const SOCKET_MODE: u32 = 0o660;
+
 /// etcd allows as many as it can count, and a client library opens one per watch group.
 pub(super) const STREAMS_PER_CONNECTION: u32 = 65_536;
 
@@ -35,6 +38,14 @@ pub(super) const HEADER_LIST: u64 = 16 << 20;
 
 /// A client that needs longer for its first bytes is not a client.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A head is sent in one piece; lost packets and slow links included.
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// etcd's own for its clients, all three.
+pub(super) const KEEPALIVE_MIN_TIME: Duration = Duration::from_secs(5);
+pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// etcd itself waits for ever; longer than any client pauses between two requests.
 pub(super) const HTTP1_IDLE_TIMEOUT: Duration = Duration::from_secs(300);

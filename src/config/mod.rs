@@ -11,6 +11,7 @@
 mod audit;
 mod defaults;
 mod hubs;
+mod limits;
 mod listen;
 mod prefixes;
 pub mod reference;
@@ -66,6 +67,9 @@ pub struct Overrides {
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     pub admin_url: Option<String>,
+    pub grpc_keepalive_min_time: Option<Duration>,
+    pub grpc_keepalive_interval: Option<Duration>,
+    pub grpc_keepalive_timeout: Option<Duration>,
     pub threads: Option<usize>,
     pub log_level: Option<String>,
     pub log_format: Option<String>,

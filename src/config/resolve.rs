@@ -1,11 +1,14 @@
 //! From the file and the overrides to a checked configuration.
 
+use std::fmt::Display;
 use std::path::Path;
+use std::str::FromStr;
 
+use super::limits::Limits;
 use super::listen::{listeners, local_url};
 use super::section::Section;
 use super::{Config, ConfigErrors, Drain, Overrides, defaults, hubs, yaml};
-use crate::listen::config::{Limits, Listener};
+use crate::listen::config::Listener;
 use crate::net::address::Address;
 use crate::telemetry::log;
 use crate::{listen, proxy};
@@ -34,28 +37,7 @@ pub(crate) fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Con
 
 /// `None` only together with an error.
 pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
-    let mut limits = root.section("limits", errors);
-    let listen_limits = Limits {
-        connections: limits.count("connections", MAX_CONNECTIONS, errors).unwrap_or(defaults::CONNECTIONS),
-        streams_per_connection: limits
-            .count("streams-per-connection", u32::MAX, errors)
-            .unwrap_or(defaults::STREAMS_PER_CONNECTION),
-        header_list: size(&mut limits, "header-list-bytes", defaults::HEADER_LIST, errors),
-        handshake_timeout: limits
-            .positive_duration("handshake-timeout", errors)
-            .unwrap_or(defaults::HANDSHAKE_TIMEOUT),
-        http1_idle_timeout: limits
-            .positive_duration("http1-idle-timeout", errors)
-            .unwrap_or(defaults::HTTP1_IDLE_TIMEOUT),
-    };
-    let retry_buffer = size(&mut limits, "retry-buffer-bytes", defaults::RETRY_BUFFER, errors);
-    let retry_buffer_total =
-        size(&mut limits, "retry-buffer-total-bytes", defaults::RETRY_BUFFER_TOTAL, errors);
-    let namespace = proxy::namespace::Config {
-        request_bytes: size(&mut limits, "namespace-request-bytes", defaults::NAMESPACE_REQUEST, errors),
-        total_bytes: size(&mut limits, "namespace-total-bytes", defaults::NAMESPACE_TOTAL, errors),
-    };
-    limits.finish(errors);
+    let limits = super::limits::read(&mut root, overrides, errors);
     let mut drain = root.section("drain", errors);
     let drain_config = Drain {
         timeout: drain.duration("timeout", errors).unwrap_or(defaults::DRAIN_TIMEOUT),
@@ -65,13 +47,13 @@ pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec
     let listeners = listeners(&mut root, overrides, errors);
     let upstream = super::upstream::read(&mut root, overrides, errors);
     let watch = hubs::watch(&mut root, upstream.as_ref(), errors);
-    let proxy = proxy(&mut root, retry_buffer, retry_buffer_total, &listeners, (namespace, watch), errors);
+    let proxy = proxy(&mut root, &limits, &listeners, watch, errors);
     let threads = root.count("threads", MAX_THREADS, errors);
     let admin = admin(&mut root, overrides, errors);
     let log = log(&mut root, overrides, errors);
     root.finish(errors);
     let config = Config {
-        listen: listen::Config { listeners, limits: listen_limits },
+        listen: listen::Config { listeners, limits: limits.listen },
         upstream: upstream?,
         proxy,
         drain: drain_config,
@@ -86,10 +68,9 @@ pub(super) fn resolve(mut root: Section, overrides: &Overrides, errors: &mut Vec
 /// How calls are routed, retried and held.
 fn proxy(
     root: &mut Section,
-    retry_buffer: usize,
-    retry_buffer_total: usize,
+    limits: &Limits,
     listeners: &[Listener],
-    (namespace, watch): (proxy::namespace::Config, proxy::watch::Config),
+    watch: proxy::watch::Config,
     errors: &mut Vec<String>,
 ) -> proxy::Config {
     let mut route = root.section("route", errors);
@@ -123,8 +104,8 @@ fn proxy(
     let lease = hubs::lease(root, errors);
     proxy::Config {
         audit: super::audit::read(root, errors),
-        retry_buffer,
-        retry_buffer_total,
+        retry_buffer: limits.retry_buffer,
+        retry_buffer_total: limits.retry_buffer_total,
         leader_aware,
         member_list_url: is_local.then(|| local_url(listeners)).flatten(),
         share_reads,
@@ -132,7 +113,7 @@ fn proxy(
         retry: retry_config,
         hold: hold_config,
         lease,
-        namespace,
+        namespace: limits.namespace.clone(),
         watch,
     }
 }
@@ -157,7 +138,7 @@ fn admin(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) ->
     let url = section.text("url", errors);
     section.finish(errors);
     let url = overrides.admin_url.clone().or(url).unwrap_or_else(|| defaults::ADMIN.to_owned());
-    let address = address(&path, &url, errors)?;
+    let address: Address = address(&path, &url, errors)?;
     if address.tls {
         errors.push(format!("{path}: the admin port speaks http only"));
         return None;
@@ -193,7 +174,11 @@ fn log(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> O
     Some(log::Config { level: level?, format: format? })
 }
 
-pub(super) fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Option<Address> {
+pub(super) fn address<T: FromStr<Err: Display>>(
+    path: &str,
+    text: &str,
+    errors: &mut Vec<String>,
+) -> Option<T> {
     match text.trim().parse() {
         Ok(address) => Some(address),
         Err(error) => {
@@ -206,7 +191,7 @@ pub(super) fn address(path: &str, text: &str, errors: &mut Vec<String>) -> Optio
 fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
     for endpoint in &config.upstream.discovery.endpoints {
         for listener in &config.listen.listeners {
-            if endpoint.is_served_by(&listener.url) {
+            if listener.url.address().is_some_and(|own| endpoint.is_served_by(own)) {
                 errors.push(format!("upstream.endpoints: {endpoint} is this etcdlet's own listener"));
             }
         }
@@ -214,7 +199,7 @@ fn refuse_loops(config: &Config, errors: &mut Vec<String>) {
 }
 
 /// More than any process can open files.
-const MAX_CONNECTIONS: usize = 100_000_000;
+pub(super) const MAX_CONNECTIONS: usize = 100_000_000;
 
 const MAX_HELD: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
@@ -266,6 +251,7 @@ retry: {read-limit: 2s, budget-rate: 10, budget-burst: 20, hedge-after: 5ms}
 hold: {timeout: 1s, calls: 7}
 limits:
   connections: 5
+  connections-per-peer: 4
   streams-per-connection: 6
   retry-buffer-bytes: 1MiB
   retry-buffer-total-bytes: 8MiB
@@ -274,6 +260,11 @@ limits:
   header-list-bytes: 64KiB
   handshake-timeout: 2s
   http1-idle-timeout: 1m
+  header-timeout: 4s
+  h2-idle-timeout: 1h
+  grpc-keepalive-min-time: 1s
+  grpc-keepalive-interval: 1m
+  grpc-keepalive-timeout: 3s
 drain: {timeout: 3s, stream-jitter: 100ms}
 threads: 2
 admin: {url: 'http://127.0.0.1:1'}
@@ -288,6 +279,9 @@ log: {level: warn, format: text}
         assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
         assert_eq!(config.upstream.tls.server_name.as_deref(), Some("etcd"));
         assert_eq!(config.listen.limits.streams_per_connection, 6);
+        assert_eq!(config.listen.limits.connections_per_peer, Some(4));
+        assert_eq!(config.listen.limits.h2_idle_timeout, Some(Duration::from_secs(3600)));
+        assert_eq!(config.listen.limits.keepalive_interval, Duration::from_secs(60));
         assert_eq!(config.proxy.retry_buffer, 1 << 20);
         let namespace = &config.proxy.namespace;
         assert_eq!((namespace.request_bytes, namespace.total_bytes), (3 << 20, 9 << 20));
@@ -383,7 +377,7 @@ log: {level: loud}
         let text = "{listen: [{url: 'http://127.0.0.1:8'}], upstream: {endpoints: ['file:1']}, threads: 2}";
         let config = read(text, &overrides).unwrap();
         assert_eq!(config.upstream.discovery.endpoints[0].host, "flag");
-        assert_eq!(config.listen.listeners[0].url.port, 7);
+        assert_eq!(config.listen.listeners[0].url.to_string(), "http://127.0.0.1:7");
         assert_eq!(config.threads, 4);
     }
 

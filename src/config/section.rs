@@ -128,6 +128,17 @@ impl Section {
         })
     }
 
+    /// A whole number up to `max`.
+    pub fn number<T: Copy + FromStr + PartialOrd + Display>(
+        &mut self,
+        key: &str,
+        max: T,
+        errors: &mut Vec<String>,
+    ) -> Option<T> {
+        let expected = format!("a whole number up to {max}");
+        self.parsed(key, &expected, errors, |text| text.parse().ok().filter(|number| *number <= max))
+    }
+
     pub fn flag(&mut self, key: &str, errors: &mut Vec<String>) -> Option<bool> {
         self.parsed(key, "true or false", errors, |text| text.parse().ok())
     }

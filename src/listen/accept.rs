@@ -1,18 +1,20 @@
 //! Accepting connections.
 
+use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use super::config::Limits;
+use super::capacity::{Capacity, Entrance, Slot};
 use super::conn::{self, Context, Counted};
 use super::metrics::ListenMetrics;
-use crate::net::socket::{Socket, tune};
+use super::tcp;
+use crate::net::listener::Accepting;
+use crate::net::socket::Socket;
+use crate::net::stream::Stream;
 use crate::net::transport::{Parked, Transport};
 use crate::proxy::{Drain, Proxy};
 use crate::tls::server::Server;
@@ -21,8 +23,6 @@ use crate::types::client::{Client, Peer, Terms};
 /// Accepts and serves on one thread of the data path.
 pub struct Acceptor {
     context: Arc<Context>,
-    /// One permit a connection, shared by all threads.
-    room: Arc<Semaphore>,
     /// Cloned by every connection; the receiver ends when the last one is gone.
     open: watch::Sender<()>,
 }
@@ -30,43 +30,59 @@ pub struct Acceptor {
 impl Acceptor {
     pub fn new(
         proxy: Arc<Proxy>,
-        limits: Limits,
+        capacity: Arc<Capacity>,
         drain: Drain,
         metrics: ListenMetrics,
-        room: Arc<Semaphore>,
         open: watch::Sender<()>,
     ) -> Self {
-        Self { context: Arc::new(Context { proxy, limits, drain, metrics }), room, open }
+        Self { context: Arc::new(Context { proxy, capacity, drain, metrics }), open }
     }
 
     /// Accepts plain connections until the drain begins.
-    pub async fn run(&self, listener: TcpListener, terms: Arc<Terms>) {
-        let drain = self.context.drain.clone();
-        tokio::select! {
-            () = drain.begun() => {}
-            never = accept_all(&listener, &self.context.metrics, &self.room, |stream, peer, permit| {
-                let transport = Transport::plain(Socket::gathering(stream, self.context.metrics.traffic.clone()));
-                let client = Client { peer: Peer::Ip(peer), common_name: None, terms: terms.clone() };
-                self.spawn(transport, permit, Arc::new(client));
-            }) => match never {},
-        }
+    pub async fn run(&self, listener: Accepting, entrance: Entrance, terms: Arc<Terms>) {
+        let traffic = &self.context.metrics.traffic;
+        self.accept(&listener, &entrance, |stream, peer, slot| {
+            let transport = Transport::plain(Socket::gathering(stream, traffic.clone()));
+            let client = Client { peer, common_name: None, terms: terms.clone() };
+            self.spawn(slot, |context| conn::serve(transport, context, Arc::new(client)));
+        })
+        .await;
+    }
+
+    /// Accepts connections that pass to a member as they are, until the drain begins.
+    pub async fn run_tcp(&self, listener: Accepting, entrance: Entrance) {
+        self.accept(&listener, &entrance, |stream, _peer, slot| {
+            self.spawn(slot, |context| tcp::serve(stream, context));
+        })
+        .await;
     }
 
     /// Serves connections whose TLS was set up elsewhere, until their source ends.
     pub async fn run_parked(&self, mut parked: mpsc::Receiver<Handover>) {
-        while let Some(Handover { connection, permit, client }) = parked.recv().await {
+        while let Some(Handover { connection, slot, client }) = parked.recv().await {
             match connection.attach(self.context.metrics.traffic.clone()) {
-                Ok(transport) => self.spawn(transport, permit, client),
+                Ok(transport) => self.spawn(slot, |context| conn::serve(transport, context, client)),
                 Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
             }
         }
     }
 
-    fn spawn(&self, transport: Transport, permit: OwnedSemaphorePermit, client: Arc<Client>) {
-        let (context, open) = (self.context.clone(), self.open.clone());
+    async fn accept(&self, listener: &Accepting, entrance: &Entrance, serve: impl FnMut(Stream, Peer, Slot)) {
+        tokio::select! {
+            () = self.context.drain.begun() => {}
+            never = accept_all(listener, &self.context.metrics, entrance, serve) => match never {},
+        }
+    }
+
+    fn spawn<F>(&self, slot: Slot, serve: impl FnOnce(Arc<Context>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let held = (slot, self.open.clone(), Counted::new(&self.context.metrics.connections));
+        let served = serve(self.context.clone());
         tokio::spawn(async move {
-            let _held = (permit, open, Counted::new(&context.metrics.connections));
-            conn::serve(transport, context, client).await;
+            served.await;
+            drop(held);
         });
     }
 }
@@ -74,19 +90,18 @@ impl Acceptor {
 /// A connection ready for the data path.
 pub struct Handover {
     connection: Parked,
-    /// Its place in the limit.
-    permit: OwnedSemaphorePermit,
+    slot: Slot,
     client: Arc<Client>,
 }
 
 /// Accepts TLS connections on the control runtime and hands them to the threads in turn.
 pub struct TlsListener {
-    pub listener: TcpListener,
+    pub listener: Accepting,
     pub server: Server,
+    pub entrance: Entrance,
     pub terms: Arc<Terms>,
-    pub handshake_timeout: Duration,
+    pub capacity: Arc<Capacity>,
     pub metrics: ListenMetrics,
-    pub room: Arc<Semaphore>,
     pub drain: Drain,
 }
 
@@ -95,56 +110,62 @@ impl TlsListener {
         let mut next = 0;
         tokio::select! {
             () = self.drain.begun() => {}
-            never = accept_all(&self.listener, &self.metrics, &self.room, |stream, peer, permit| {
+            never = accept_all(&self.listener, &self.metrics, &self.entrance, |stream, peer, slot| {
                 next = (next + 1) % threads.len();
-                let (thread, metrics) = (threads[next].clone(), self.metrics.clone());
-                let handshake = TlsAcceptor::from(self.server.current()).accept(Socket::direct(stream));
-                let (limit, terms) = (self.handshake_timeout, self.terms.clone());
-                let drain = self.drain.clone();
-                tokio::spawn(async move {
-                    let handshake = tokio::select! {
-                        handshake = tokio::time::timeout(limit, handshake) => handshake,
-                        () = drain.begun() => return,
-                    };
-                    match handshake {
-                        Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
-                            // An error means that the thread is draining: the connection closes.
-                            Ok(connection) => {
-                                let client = Client { peer: Peer::Ip(peer), common_name: None, terms };
-                                let client = Arc::new(client);
-                                drop(thread.send(Handover { connection, permit, client }).await);
-                            }
-                            Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
-                        },
-                        Ok(Err(error)) => {
-                            tracing::debug!(%error, "TLS handshake failed");
-                            metrics.on_refused("tls");
-                        }
-                        Err(_elapsed) => metrics.on_refused("timeout"),
-                    }
-                });
+                tokio::spawn(self.shake_hands(stream, peer, slot, threads[next].clone()));
             }) => match never {},
+        }
+    }
+
+    fn shake_hands(
+        &self,
+        stream: Stream,
+        peer: Peer,
+        slot: Slot,
+        thread: mpsc::Sender<Handover>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let handshake = TlsAcceptor::from(self.server.current()).accept(Socket::direct(stream));
+        let limit = self.capacity.limits().handshake_timeout;
+        let (terms, drain, metrics) = (self.terms.clone(), self.drain.clone(), self.metrics.clone());
+        async move {
+            let handshake = tokio::select! {
+                biased;
+                handshake = tokio::time::timeout(limit, handshake) => handshake,
+                () = drain.patience_ends() => return,
+            };
+            match handshake {
+                Ok(Ok(session)) => match Parked::tls(TlsStream::Server(session)) {
+                    // An error means that the thread is draining: the connection closes.
+                    Ok(connection) => {
+                        let client = Arc::new(Client { peer, common_name: None, terms });
+                        drop(thread.send(Handover { connection, slot, client }).await);
+                    }
+                    Err(error) => tracing::debug!(%error, "connection lost after its TLS handshake"),
+                },
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "TLS handshake failed");
+                    metrics.on_refused("tls");
+                }
+                Err(_elapsed) => metrics.on_refused("timeout"),
+            }
         }
     }
 }
 
 async fn accept_all(
-    listener: &TcpListener,
+    listener: &Accepting,
     metrics: &ListenMetrics,
-    room: &Arc<Semaphore>,
-    mut serve: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit),
-) -> std::convert::Infallible {
+    entrance: &Entrance,
+    mut serve: impl FnMut(Stream, Peer, Slot),
+) -> Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 metrics.accepted.inc();
                 // Waiting instead would leave clients in the backlog without a word.
-                let Ok(permit) = room.clone().try_acquire_owned() else {
-                    metrics.on_refused("limit");
-                    continue;
-                };
-                if tune(&stream).is_ok() {
-                    serve(stream, peer, permit);
+                match entrance.admit(&peer) {
+                    Ok(slot) => serve(stream, peer, slot),
+                    Err(full) => metrics.on_refused(full.reason()),
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

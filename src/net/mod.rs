@@ -1,7 +1,7 @@
 //! Sockets as the data path wants them.
 //!
 //! ```text
-//!   h2 / hyper ──> Transport ──(TLS)──> Socket ──> buffer ──> flusher task ──> TCP
+//!   h2 / hyper ──> Transport ──(TLS)──> Socket ──> buffer ──> flusher task ──> TCP or Unix
 //! ```
 //!
 //! HTTP/2 code writes HEADERS and DATA apart and flushes after each. [`socket::Socket`] takes
@@ -14,6 +14,12 @@
 
 pub mod address;
 pub mod h2_body;
+pub mod inherited;
+pub mod listen_url;
+pub mod listener;
 pub mod nofile;
 pub mod socket;
+pub mod splice;
+pub mod stream;
 pub mod transport;
+pub mod unix_socket;

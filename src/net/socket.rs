@@ -1,4 +1,4 @@
-//! A TCP socket that writes once per scheduler pass.
+//! A socket that writes once per scheduler pass.
 
 use std::io;
 use std::pin::Pin;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// A TCP connection whose writes are gathered.
+use super::stream::{Detached, ReadHalf, Stream, WriteHalf};
+
+/// A connection whose writes are gathered.
 ///
 /// It can be detached from the runtime that it was made on and attached on another: a TLS
 /// session is set up where it disturbs nobody and then moves to the data path.
@@ -19,10 +20,10 @@ pub struct Socket(State);
 
 enum State {
     /// Writes go straight to the kernel: for handshakes, which wait for every flight.
-    Direct(TcpStream),
+    Direct(Stream),
     Detached,
     Gathering {
-        reader: OwnedReadHalf,
+        reader: ReadHalf,
         outbox: Arc<Outbox>,
         traffic: Traffic,
     },
@@ -44,22 +45,22 @@ impl Traffic {
 }
 
 impl Socket {
-    pub fn direct(stream: TcpStream) -> Self {
-        Self(State::Direct(stream))
+    pub fn direct(stream: impl Into<Stream>) -> Self {
+        Self(State::Direct(stream.into()))
     }
 
     /// Starts to gather writes; spawns the flusher on the current runtime.
-    pub fn gathering(stream: TcpStream, traffic: Traffic) -> Self {
-        let (reader, writer) = stream.into_split();
+    pub fn gathering(stream: impl Into<Stream>, traffic: Traffic) -> Self {
+        let (reader, writer) = stream.into().into_split();
         let outbox = Arc::new(Outbox { writer, sent: traffic.sent.clone(), state: Mutex::default() });
         tokio::spawn(flush(outbox.clone()));
         Self(State::Gathering { reader, outbox, traffic })
     }
 
     /// Takes the connection out, to be put back by [`Self::attach`] on another runtime.
-    pub fn detach(&mut self) -> io::Result<std::net::TcpStream> {
+    pub fn detach(&mut self) -> io::Result<Detached> {
         match std::mem::replace(&mut self.0, State::Detached) {
-            State::Direct(stream) => stream.into_std(),
+            State::Direct(stream) => stream.detach(),
             other => {
                 self.0 = other;
                 Err(io::Error::other("only a direct socket can be detached"))
@@ -68,8 +69,8 @@ impl Socket {
     }
 
     /// Puts a connection back in and gathers its writes from now on.
-    pub fn attach(&mut self, stream: std::net::TcpStream, traffic: Traffic) -> io::Result<()> {
-        *self = Self::gathering(TcpStream::from_std(stream)?, traffic);
+    pub fn attach(&mut self, stream: Detached, traffic: Traffic) -> io::Result<()> {
+        *self = Self::gathering(stream.attach()?, traffic);
         Ok(())
     }
 }
@@ -94,7 +95,7 @@ pub fn tune_to_member(stream: &TcpStream) -> io::Result<()> {
 
 /// What waits to be written. The flusher task and the socket share it.
 struct Outbox {
-    writer: OwnedWriteHalf,
+    writer: WriteHalf,
     sent: IntCounter,
     state: Mutex<Pending>,
 }
@@ -213,7 +214,7 @@ impl Outbox {
                         return Poll::Ready(());
                     }
                     pending.flusher = Some(cx.waker().clone());
-                    let writable = self.writer.as_ref().poll_write_ready(cx);
+                    let writable = self.writer.poll_write_ready(cx);
                     if let Err(error) = ready!(writable) {
                         pending.on_error(&error);
                     }
@@ -273,9 +274,7 @@ impl AsyncWrite for Socket {
             State::Detached => Poll::Ready(Err(detached())),
             State::Gathering { outbox, .. } => {
                 ready!(outbox.poll_drained(cx))?;
-                Poll::Ready(
-                    socket2::SockRef::from(outbox.writer.as_ref()).shutdown(std::net::Shutdown::Write),
-                )
+                Poll::Ready(outbox.writer.shutdown())
             }
         }
     }
@@ -368,7 +367,7 @@ mod tests {
         let (mut socket, mut peer) = pair(traffic()).await;
         let State::Gathering { outbox, .. } = &socket.0 else { panic!("gathering") };
         let outbox = outbox.clone();
-        socket2::SockRef::from(outbox.writer.as_ref()).set_send_buffer_size(32 * 1024).unwrap();
+        socket2::SockRef::from(&outbox.writer).set_send_buffer_size(32 * 1024).unwrap();
         let reader = tokio::spawn(async move {
             let mut buffer = vec![0; 8 * 1024];
             while peer.read(&mut buffer).await.is_ok_and(|count| count > 0) {}

@@ -9,25 +9,26 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use super::socket::{Socket, Traffic};
+use super::stream::{Detached, Stream};
 
 pub struct Transport {
     /// Read ahead by a sniffer; handed out first.
     ahead: Bytes,
-    stream: Stream,
+    session: Session,
 }
 
-enum Stream {
+enum Session {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
 }
 
 impl Transport {
     pub fn plain(socket: Socket) -> Self {
-        Self { ahead: Bytes::new(), stream: Stream::Plain(socket) }
+        Self { ahead: Bytes::new(), session: Session::Plain(socket) }
     }
 
     pub fn tls(stream: TlsStream<Socket>) -> Self {
-        Self { ahead: Bytes::new(), stream: Stream::Tls(Box::new(stream)) }
+        Self { ahead: Bytes::new(), session: Session::Tls(Box::new(stream)) }
     }
 
     /// Gives bytes back that were read from it.
@@ -40,12 +41,12 @@ impl Transport {
 /// An established connection without a runtime, to be attached on the data path's.
 pub struct Parked {
     session: Option<Box<TlsStream<Socket>>>,
-    stream: std::net::TcpStream,
+    stream: Detached,
 }
 
 impl Parked {
-    pub fn plain(stream: tokio::net::TcpStream) -> io::Result<Self> {
-        Ok(Self { session: None, stream: stream.into_std()? })
+    pub fn plain(stream: impl Into<Stream>) -> io::Result<Self> {
+        Ok(Self { session: None, stream: stream.into().detach()? })
     }
 
     pub fn tls(mut session: TlsStream<Socket>) -> io::Result<Self> {
@@ -58,12 +59,9 @@ impl Parked {
         match self.session {
             Some(mut session) => {
                 session.get_mut().0.attach(self.stream, traffic)?;
-                Ok(Transport { ahead: Bytes::new(), stream: Stream::Tls(session) })
+                Ok(Transport { ahead: Bytes::new(), session: Session::Tls(session) })
             }
-            None => {
-                let stream = tokio::net::TcpStream::from_std(self.stream)?;
-                Ok(Transport::plain(Socket::gathering(stream, traffic)))
-            }
+            None => Ok(Transport::plain(Socket::gathering(self.stream.attach()?, traffic))),
         }
     }
 }
@@ -80,32 +78,32 @@ impl AsyncRead for Transport {
             self.ahead.advance(count);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.stream {
-            Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Stream::Tls(session) => Pin::new(session).poll_read(cx, buffer),
+        match &mut self.session {
+            Session::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Session::Tls(session) => Pin::new(session).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Stream::Tls(session) => Pin::new(session).poll_write(cx, bytes),
+        match &mut self.session {
+            Session::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Session::Tls(session) => Pin::new(session).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Stream::Tls(session) => Pin::new(session).poll_flush(cx),
+        match &mut self.session {
+            Session::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Session::Tls(session) => Pin::new(session).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Stream::Tls(session) => Pin::new(session).poll_shutdown(cx),
+        match &mut self.session {
+            Session::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Session::Tls(session) => Pin::new(session).poll_shutdown(cx),
         }
     }
 

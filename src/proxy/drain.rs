@@ -38,6 +38,13 @@ impl Drain {
         let _gone = begun.wait_for(|begun| *begun).await;
     }
 
+    /// Ends when a client that has connected, but said nothing yet, is no longer waited for: one that
+    /// came just before the drain began is still served.
+    pub async fn patience_ends(&self) {
+        self.begun().await;
+        tokio::time::sleep(PATIENCE).await;
+    }
+
     /// Ends when an endless call has to: a while after the drain began.
     pub async fn stream_end(&self) {
         self.begun().await;
@@ -49,3 +56,6 @@ pub(super) fn status(effect: Effect) -> Status {
     let text = if effect == Effect::Read { SHUTTING_DOWN } else { SHUTTING_DOWN_OUTCOME_UNKNOWN };
     Status::new(Code::Unavailable, text)
 }
+
+/// A client of this machine that has connected sends its first bytes at once.
+const PATIENCE: Duration = Duration::from_millis(250);

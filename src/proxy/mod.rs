@@ -274,6 +274,11 @@ impl Proxy {
         Ok(Answered { answer, header, plan, mark })
     }
 
+    /// For what passes without being a call.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// Connects to the cluster ahead of the first call, and follows its changes.
     pub async fn follow(self: &Arc<Self>) {
         self.watches.start(self);

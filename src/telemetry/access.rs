@@ -8,6 +8,7 @@
 //! Invariants: nobody who appends waits for a disk or for the reader of a pipe; lines are whole and
 //! in their order; a line that is lost is counted.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -128,6 +129,15 @@ impl Sink {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().expect(NOBODY_PANICS)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::StandardOutput => f.write_str("on standard output"),
+        }
     }
 }
 
@@ -252,7 +262,7 @@ fn reopen(target: &Target, output: &mut Box<dyn Write + Send>) {
             *output = opened;
             tracing::info!(took = ?started.elapsed(), "the audit log was opened again");
         }
-        Err(error) => tracing::error!(%error, ?target, "the audit log stays where it is"),
+        Err(error) => tracing::error!(%error, %target, "the audit log stays where it is"),
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Connections {
     bulk: Arc<Lane>,
     stream: Arc<Lane>,
     unary: Arc<Lane>,
+    tunnels_cut: Arc<Notify>,
     metrics: EndpointMetrics,
     evicted: Notify,
 }
@@ -39,6 +40,7 @@ impl Connections {
             bulk: lane(LaneKind::Bulk),
             stream: lane(LaneKind::Stream),
             unary: lane(LaneKind::Unary),
+            tunnels_cut: Arc::default(),
             metrics: metrics.clone(),
             evicted: Notify::new(),
             endpoint: endpoint.clone(),
@@ -58,6 +60,15 @@ impl Connections {
         u32::try_from(self.metrics.streams.get()).unwrap_or(0)
     }
 
+    /// Tunnels open to the endpoint, of all threads.
+    pub fn tunnels(&self) -> u32 {
+        u32::try_from(self.metrics.tunnels.get()).unwrap_or(0)
+    }
+
+    pub fn metrics(&self) -> &EndpointMetrics {
+        &self.metrics
+    }
+
     /// Ends what the verdict says can't be answered.
     pub fn obey(&self, verdict: Verdict) {
         if verdict >= Verdict::EvictReads {
@@ -66,6 +77,7 @@ impl Connections {
         if verdict >= Verdict::CutStreams {
             self.stream.cut();
             self.http1_streams_cut.notify_waiters();
+            self.tunnels_cut.notify_waiters();
         }
         if verdict >= Verdict::CutAll {
             self.bulk.cut();
@@ -78,6 +90,11 @@ impl Connections {
     pub fn http1_cut(&self, endless: bool) -> OwnedNotified {
         let cut = if endless { &self.http1_streams_cut } else { &self.http1_calls_cut };
         cut.clone().notified_owned()
+    }
+
+    /// Ends when tunnels have to.
+    pub fn tunnels_cut(&self) -> OwnedNotified {
+        self.tunnels_cut.clone().notified_owned()
     }
 
     /// Ends when a read should not wait here any longer.

@@ -14,6 +14,7 @@ pub struct Families {
     received: IntCounterVec,
     sent: IntCounterVec,
     streams: IntGaugeVec,
+    tunnels: IntGaugeVec,
 }
 
 impl Families {
@@ -47,6 +48,10 @@ impl Families {
                 &["endpoint"],
             ),
             streams: gauge("etcdlet_upstream_streams", "HTTP/2 streams open to the endpoint."),
+            tunnels: gauge(
+                "etcdlet_tunnels",
+                "Connections of clients that pass to the endpoint as they are.",
+            ),
         }
     }
 
@@ -57,6 +62,7 @@ impl Families {
             connect_failures: self.connect_failures.with_label_values(label),
             connections: self.connections.with_label_values(label),
             streams: self.streams.with_label_values(label),
+            tunnels: self.tunnels.with_label_values(label),
             traffic: Traffic {
                 received: self.received.with_label_values(label),
                 sent: self.sent.with_label_values(label),
@@ -74,6 +80,7 @@ impl Families {
         let _absent = self.received.remove_label_values(label);
         let _absent = self.sent.remove_label_values(label);
         let _absent = self.streams.remove_label_values(label);
+        let _absent = self.tunnels.remove_label_values(label);
     }
 
     pub(super) fn on_failure(&self, reason: &str) {
@@ -87,6 +94,7 @@ pub(super) struct EndpointMetrics {
     pub connect_failures: IntCounter,
     pub connections: IntGauge,
     pub streams: IntGauge,
+    pub tunnels: IntGauge,
     pub traffic: Traffic,
 }
 

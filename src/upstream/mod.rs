@@ -6,7 +6,8 @@
 //!   Upstream ── balance: which member? ──> Connections ─┬─ Lane unary  ─┐
 //!   (one a thread)                                      ├─ Lane bulk   ─┼─> Link (h2) ──> etcd
 //!                                                       ├─ Lane stream ─┘
-//!                                                       └─ http1 ──> etcd
+//!                                                       ├─ http1 ──> etcd
+//!                                                       └─ tunnel (bytes as they are) ──> etcd
 //! ```
 //!
 //! Calls of different temper have their own connections ('lanes'), so that a large answer or
@@ -34,6 +35,7 @@ mod link;
 pub mod metrics;
 mod pool;
 mod send;
+mod tunnel;
 mod uri;
 pub mod view;
 pub mod vitals;
@@ -47,3 +49,4 @@ pub use health::Signals;
 pub use lane::LaneKind;
 pub use pool::Upstream;
 pub use send::{Blocked, Route, Sent, Unsent};
+pub use tunnel::{Tunnel, TunnelError};

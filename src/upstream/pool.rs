@@ -19,7 +19,7 @@ pub struct Upstream {
     publisher: Publisher,
     /// Told of every change that could help a waiting call.
     changes: Changes,
-    dialer: Dialer,
+    pub(super) dialer: Dialer,
     pub(super) metrics: Families,
     pub(super) signals: Signals,
 }

@@ -3,6 +3,7 @@
 use super::engine::Target;
 use crate::config::{Overrides, parse};
 use crate::net::address::Address;
+use crate::net::listen_url::ListenUrl;
 
 #[test]
 fn a_file_is_taken_or_refused_with_reasons() {
@@ -27,6 +28,9 @@ fn a_file_is_taken_or_refused_with_reasons() {
         let text = String::from_utf8_lossy(input);
         if let Ok(address) = text.trim().parse::<Address>() {
             assert_eq!(address.to_string().parse(), Ok(address));
+        }
+        if let Ok(url) = text.trim().parse::<ListenUrl>() {
+            assert_eq!(url.to_string().parse(), Ok(url));
         }
         match parse("", &text, &Overrides::default()) {
             Ok(config) => (config.listen.listeners.len(), Vec::new()),

@@ -17,6 +17,7 @@ mod health;
 mod http1;
 mod lease;
 mod lifecycle;
+mod listeners;
 mod observability;
 mod resets;
 mod shares;

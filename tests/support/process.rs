@@ -1,6 +1,7 @@
 //! A child process with a log file, that is gone when its fixture is.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -29,6 +30,43 @@ impl Process {
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+        Self { child, log: log.to_owned() }
+    }
+
+    /// The same with open sockets as its first files behind the three that every process has: passed as two of these,
+    /// because a child inherits no other, and moved by a shell. `environment` can say `$$`, which is its process id.
+    pub(crate) fn spawn_passing(
+        command: &Command,
+        sockets: Vec<OwnedFd>,
+        environment: &str,
+        log: &Path,
+    ) -> Self {
+        let mut sockets = sockets.into_iter();
+        let (first, second) = (sockets.next(), sockets.next());
+        assert!(sockets.next().is_none(), "two are enough");
+        let moves = match (&first, &second) {
+            (Some(_), Some(_)) => "exec 3<&0 4<&1 </dev/null >&2",
+            (Some(_), None) => "exec 3<&0 </dev/null",
+            _ => ":",
+        };
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{moves}; export {environment}; exec \"$0\" \"$@\""));
+        shell.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let open = || {
+            fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file can be opened")
+        };
+        let child = shell
+            .stdin(first.map_or_else(Stdio::null, Stdio::from))
+            .stdout(second.map_or_else(|| open().into(), Stdio::from))
+            .stderr(open())
+            .spawn()
+            .expect("a shell can be started");
         Self { child, log: log.to_owned() }
     }
 

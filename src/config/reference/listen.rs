@@ -8,8 +8,47 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some("--listen-client-urls"),
         default: "`http://127.0.0.1:2379`",
         reloads: false,
-        meaning: "Where clients connect, `http` or `https`. gRPC (HTTP/2 with prior knowledge, or by ALPN) \
+        meaning: "Where clients connect: `http://HOST:PORT`, `https://HOST:PORT`, `unix:///PATH`, \
+            `unixs:///PATH` (with TLS), or `tcp://HOST:PORT`. gRPC (HTTP/2 with prior knowledge, or by ALPN) \
             and HTTP/1.1 share the port.",
+    },
+    Key {
+        path: "listen[].protocol",
+        flag: None,
+        default: "`http`",
+        reloads: false,
+        meaning: "`tcp` (the same as a URL `tcp://HOST:PORT`): connections pass to a member as they are; \
+            see [below](#connections-that-pass-as-they-are).",
+    },
+    Key {
+        path: "listen[].mode",
+        flag: None,
+        default: "0660",
+        reloads: false,
+        meaning: "Permissions of a Unix socket, four octal digits; to connect is to write. The file never \
+            lets in anybody else, not even while it is made. One that nobody listens at any longer is \
+            replaced, and it goes when the process ends.",
+    },
+    Key {
+        path: "listen[].owner",
+        flag: None,
+        default: "that of the process",
+        reloads: false,
+        meaning: "Of a Unix socket: a name of `/etc/passwd`, or a number.",
+    },
+    Key {
+        path: "listen[].group",
+        flag: None,
+        default: "that of the process",
+        reloads: false,
+        meaning: "The same, a name of `/etc/group`, or a number.",
+    },
+    Key {
+        path: "listen[].connections",
+        flag: None,
+        default: "",
+        reloads: true,
+        meaning: "Connections that this listener may have, within `limits.connections`.",
     },
     Key {
         path: "listen[].tls.cert-file",
@@ -53,6 +92,14 @@ pub(super) const KEYS: &[Key] = &[
         default: "`10000`",
         reloads: true,
         meaning: "Client connections of all listeners. One more is closed at once and counted.",
+    },
+    Key {
+        path: "limits.connections-per-peer",
+        flag: None,
+        default: "`0` (none)",
+        reloads: true,
+        meaning: "The same for one client: an IP address, loopback included, or behind a Unix socket a \
+            user.",
     },
     Key {
         path: "limits.streams-per-connection",
@@ -109,10 +156,48 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "For a TLS handshake, and for the first bytes of a connection.",
     },
     Key {
+        path: "limits.header-timeout",
+        flag: None,
+        default: "`30s`",
+        reloads: true,
+        meaning: "For the head of a request, from its first byte to its last. In HTTP/2 for every frame \
+            that is not a call's body.",
+    },
+    Key {
         path: "limits.http1-idle-timeout",
         flag: None,
         default: "`5m`",
         reloads: true,
-        meaning: "Between two requests of an HTTP/1.1 connection, and for the head of one.",
+        meaning: "Between two requests of an HTTP/1.1 connection.",
+    },
+    Key {
+        path: "limits.h2-idle-timeout",
+        flag: None,
+        default: "`0s` (never)",
+        reloads: true,
+        meaning: "An HTTP/2 connection without a call for so long is told to go (GOAWAY).",
+    },
+    Key {
+        path: "limits.grpc-keepalive-min-time",
+        flag: Some("--grpc-keepalive-min-time"),
+        default: "`5s`",
+        reloads: true,
+        meaning: "Clients may ping that often while a call of theirs is open, and every 2 h otherwise; \
+            whoever pings earlier three times, without having been answered between, is sent away (GOAWAY, \
+            `too_many_pings`), as by etcd.",
+    },
+    Key {
+        path: "limits.grpc-keepalive-interval",
+        flag: Some("--grpc-keepalive-interval"),
+        default: "`2h`",
+        reloads: true,
+        meaning: "A client in HTTP/2 that has sent nothing for so long (at most twice as long) is pinged.",
+    },
+    Key {
+        path: "limits.grpc-keepalive-timeout",
+        flag: Some("--grpc-keepalive-timeout"),
+        default: "`20s`",
+        reloads: true,
+        meaning: "How long it may take to answer.",
     },
 ];

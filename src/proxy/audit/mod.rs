@@ -38,7 +38,7 @@ use http::HeaderMap;
 pub(super) use body::Open;
 pub use config::{Calls, Config};
 
-use crate::telemetry::access::Sink;
+use crate::telemetry::access::{Sink, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::call::{Body, Call};
 use crate::types::method::{Effect, HTTP, Rpc};
@@ -50,6 +50,13 @@ use table::Row;
 #[derive(Clone)]
 pub struct Audit(Option<Arc<Office>>);
 
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the audit log {target}: {source}")]
+pub struct AuditError {
+    target: Target,
+    source: io::Error,
+}
+
 struct Office {
     sink: Sink,
     limits: Limits,
@@ -60,12 +67,14 @@ struct Office {
 
 impl Audit {
     /// Opens the log, if there is to be one.
-    pub fn open(config: &Config, metrics: &Metrics) -> io::Result<Self> {
+    pub fn open(config: &Config, metrics: &Metrics) -> Result<Self, AuditError> {
         if config.calls == Calls::Off {
             return Ok(Self(None));
         }
+        let target = config.sink.target.clone();
+        let sink = Sink::open(&config.sink, metrics).map_err(|source| AuditError { target, source })?;
         Ok(Self(Some(Arc::new(Office {
-            sink: Sink::open(&config.sink, metrics)?,
+            sink,
             limits: Limits { keys: config.keys_max, key_bytes: config.key_bytes_max },
             tells_reads: config.calls == Calls::All,
             tokens: tokens::Tokens::default(),

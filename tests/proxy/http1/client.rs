@@ -1,12 +1,13 @@
 //! A client of HTTP/1.1 that shows what came: names in their case, order, chunks.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// One connection.
@@ -33,6 +34,11 @@ impl Connection {
         Self::over(TcpStream::connect(authority(url)).await.expect("the server accepts"))
     }
 
+    /// To a Unix socket.
+    pub(crate) async fn open_unix(path: &Path) -> io::Result<Self> {
+        Ok(Self::over(UnixStream::connect(path).await?))
+    }
+
     /// To `https://host:port`; `config` offers what it offers by ALPN.
     pub(crate) async fn open_tls(url: &str, config: Arc<rustls::ClientConfig>) -> io::Result<Self> {
         let stream = TcpStream::connect(authority(url)).await?;
@@ -41,7 +47,7 @@ impl Connection {
         Ok(Self::over(tokio_rustls::TlsConnector::from(config).connect(name, stream).await?))
     }
 
-    fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self { stream: Box::new(stream), ahead: Vec::new() }
     }
 
