@@ -58,25 +58,22 @@ pub(super) struct Response {
 impl Watches {
     /// Gives back a create whose answer can't be waited for.
     pub fn on_request(&mut self, message: &[u8], namespace: &[u8], limits: &Limits) -> Option<About> {
-        let mut overflow = None;
+        let mut created = None;
         for field in Fields(message) {
             match field {
-                Ok((1, Value::Bytes(create))) => {
-                    let mut about = About::default();
-                    // Without a key, it is from the smallest.
-                    about.read(Message::Wire(&SMALLEST), &CREATE, namespace, limits);
-                    about.read(Message::Wire(create), &CREATE, namespace, limits);
-                    self.creates += 1;
-                    self.pending.push_back(about);
-                }
+                // Of several, the last one counts.
+                Ok((1, Value::Bytes(create))) => created = Some(create),
                 Ok((2, Value::Bytes(_))) => self.cancels += 1,
                 _ => {}
             }
-            if self.pending.len() > PENDING_MAX {
-                overflow = self.pending.pop_front();
-            }
         }
-        overflow
+        let mut about = About::default();
+        // Without a key, it is from the smallest.
+        about.read(Message::Wire(&SMALLEST), &CREATE, namespace, limits);
+        about.read(Message::Wire(created?), &CREATE, namespace, limits);
+        self.creates += 1;
+        self.pending.push_back(about);
+        if self.pending.len() > PENDING_MAX { self.pending.pop_front() } else { None }
     }
 
     /// The create that this answers, if it answers one.
