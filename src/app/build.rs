@@ -15,13 +15,14 @@ use crate::admin::health::{Health, Phase};
 use crate::config::{Config, Document, Source};
 use crate::listen::metrics::ListenMetrics;
 use crate::net::inherited::{Inherited, InheritedError};
+use crate::proxy::audit::AuditError;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
-use crate::proxy::{Drain, Holds, Proxy, Settings, Shared, Watermark};
+use crate::proxy::{Audit, Drain, Holds, Proxy, Settings, Shared, Watermark};
 use crate::telemetry::heartbeat::Heartbeats;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
@@ -37,6 +38,7 @@ pub struct App {
     /// One per thread of the data path.
     pub(super) proxies: Vec<Arc<Proxy>>,
     pub(super) listen_metrics: ListenMetrics,
+    pub(super) audit: Audit,
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
     pub(super) heartbeats: Heartbeats,
@@ -63,6 +65,8 @@ pub enum StartError {
     #[error("inherited sockets (LISTEN_FDS) fit no listener: {sockets}; configured are {urls}")]
     Untaken { sockets: String, urls: String },
     #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -81,8 +85,10 @@ impl App {
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
+        let audit = Audit::open(&proxy.audit, &metrics)?;
         let shared = Shared {
             settings: settings.clone(),
+            audit: audit.clone(),
             drain: drain.clone(),
             holds: Holds::new(HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
@@ -104,7 +110,16 @@ impl App {
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
         let limits = listeners.limits.clone();
-        let parts = Parts { cluster, settings, limits, namespaces, watches, levels, certificates };
+        let parts = Parts {
+            cluster,
+            settings,
+            limits,
+            audit: audit.clone(),
+            namespaces,
+            watches,
+            levels,
+            certificates,
+        };
         let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),
@@ -121,6 +136,7 @@ impl App {
             },
             listeners,
             proxies,
+            audit,
             drain,
             drain_signal,
             heartbeats,

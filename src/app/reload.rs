@@ -20,9 +20,9 @@ use super::listeners::Limits;
 use super::notify::Notifier;
 use crate::admin::ConfigText;
 use crate::config::{Config, ConfigErrors, Document, Drain, Shown, Source};
-use crate::proxy::Settings;
 use crate::proxy::namespace::Namespaces;
 use crate::proxy::watch::Hub;
+use crate::proxy::{Audit, Settings};
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Cluster;
@@ -32,6 +32,7 @@ pub(super) struct Parts {
     pub cluster: Cluster,
     pub settings: Settings,
     pub limits: Limits,
+    pub audit: Audit,
     pub namespaces: Namespaces,
     pub watches: Hub,
     pub levels: Levels,
@@ -90,6 +91,8 @@ impl Reloader {
             self.seen = tokio::select! {
                 _ = hangup.recv() => {
                     tracing::info!("SIGHUP: the configuration is read again");
+                    // Its file may have been moved.
+                    self.parts.audit.reopen();
                     again(self.seen.clone()).await
                 }
                 seen = changed(&self.seen, self.config.reload.interval) => {
