@@ -85,7 +85,9 @@ impl App {
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
-        let audit = Audit::open(&proxy.audit, &metrics)?;
+        let cluster = Cluster::try_new(upstream, &metrics, control)?;
+        let views = cluster.views();
+        let audit = Audit::open(&proxy.audit, views.clone(), &metrics)?;
         let shared = Shared {
             settings: settings.clone(),
             audit: audit.clone(),
@@ -99,13 +101,11 @@ impl App {
             registry: metrics.clone(),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };
-        let cluster = Cluster::try_new(upstream, &metrics, control)?;
         let proxies = (0..*threads).map(|_| Proxy::new(cluster.upstream(), shared.clone())).collect();
         let listeners = Listeners::bind(listen, &mut inherited)?;
         listeners::all_taken(&inherited, listen, &admin.url)?;
         let (phase, phases) = watched(Phase::Starting);
         let heartbeats = Heartbeats::new(*threads, Instant::now());
-        let views = cluster.views();
         let servers = listeners.certificates().chain(admin_tls.clone()).collect();
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());

@@ -155,7 +155,7 @@ impl Proxy {
             false => self.handle_in_namespace(call).await,
         };
         match open {
-            Some(open) => open.settle(reply, self.upstream.view()),
+            Some(open) => open.settle(reply),
             None => reply,
         }
     }

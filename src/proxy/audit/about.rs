@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::Value as Json;
 
 use super::table::{Field, OPERATION, Says};
+use crate::proxy::namespace::end_of;
 use crate::proxy::peek::{Fields, Value as Wire};
 
 /// How much of a request a line tells.
@@ -113,6 +114,14 @@ impl Reader<'_> {
         depth: usize,
     ) -> usize {
         let mut known = 0;
+        for field in fields {
+            if let Says::Name(name, [first, ..]) = field.says
+                && !facts.iter().any(|fact| fact.name == name)
+            {
+                // What is not said is the first.
+                set(facts, name, Is::Text((*first).to_owned()));
+            }
+        }
         match message {
             Message::Wire(bytes) => {
                 for field in Fields(bytes) {
@@ -129,10 +138,8 @@ impl Reader<'_> {
                 }
             }
             Message::Json(json) => {
-                for (name, value) in json.as_object().into_iter().flatten() {
-                    let Some(field) = fields.iter().find(|field| is_called(name, field.name)) else {
-                        continue;
-                    };
+                for field in fields {
+                    let Some(value) = called(json, field.name) else { continue };
                     known += 1;
                     let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
                     for value in values.iter().filter(|value| !value.is_null()) {
@@ -158,10 +165,21 @@ impl Reader<'_> {
                     set(facts, name, Is::Key(self.key(&[&end])));
                 }
             }
-            (Says::Text(name) | Says::Number(name), Value::Bytes(text)) => {
-                let text =
-                    String::from_utf8_lossy(&text[..text.len().min(self.limits.key_bytes)]).into_owned();
-                set(facts, name, Is::Text(text));
+            (Says::Name(name, _) | Says::Text(name), Value::Bytes(text)) => {
+                set(facts, name, Is::Text(self.text(&text)));
+            }
+            (Says::Name(name, names), Value::Number(number)) => {
+                let known = usize::try_from(number).ok().and_then(|number| names.get(number));
+                let is = known.map_or(Is::Number(number), |known| Is::Text((*known).to_owned()));
+                set(facts, name, is);
+            }
+            (Says::Texts(name), Value::Bytes(text)) => {
+                let before = match facts.iter().find(|fact| fact.name == name) {
+                    Some(Fact { is: Is::Text(before), .. }) => format!("{before},"),
+                    _ => String::new(),
+                };
+                let text = [before.as_bytes(), &text].concat();
+                set(facts, name, Is::Text(self.text(&text)));
             }
             (Says::Hex(name), Value::Number(number)) => set(facts, name, Is::Hex(number.cast_unsigned())),
             (Says::Number(name), Value::Number(number)) => set(facts, name, Is::Number(number)),
@@ -189,6 +207,10 @@ impl Reader<'_> {
             }
             _ => self.about.incomplete = true,
         }
+    }
+
+    fn text(&self, text: &[u8]) -> String {
+        String::from_utf8_lossy(&text[..text.len().min(self.limits.key_bytes)]).into_owned()
     }
 
     fn key(&self, parts: &[&[u8]]) -> Key {
@@ -221,8 +243,12 @@ fn of_wire<'a>(says: Says, value: Wire<'a>) -> Option<Value<'a>> {
         (Says::Branch(_) | Says::Inside(_) | Says::Op(..), Wire::Bytes(bytes)) => {
             Value::Message(Message::Wire(bytes))
         }
-        (Says::End(_) | Says::Key(_) | Says::Text(_), Wire::Bytes(bytes)) => Value::Bytes(bytes.into()),
-        (Says::Hex(_) | Says::Number(_), Wire::Varint(number)) => Value::Number(number.cast_signed()),
+        (Says::End(_) | Says::Key(_) | Says::Text(_) | Says::Texts(_), Wire::Bytes(bytes)) => {
+            Value::Bytes(bytes.into())
+        }
+        (Says::Hex(_) | Says::Name(..) | Says::Number(_), Wire::Varint(number)) => {
+            Value::Number(number.cast_signed())
+        }
         _ => return None,
     })
 }
@@ -236,39 +262,38 @@ fn of_json<'a>(says: Says, value: &'a Json) -> Option<Value<'a>> {
         (Says::End(_) | Says::Key(_), Json::String(text)) => {
             Value::Bytes(STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()?.into())
         }
-        (Says::Text(_), Json::String(text)) => Value::Bytes(text.as_bytes().into()),
-        (Says::Hex(_) | Says::Number(_), Json::Number(number)) => {
+        (Says::Name(..) | Says::Text(_) | Says::Texts(_), Json::String(text)) => {
+            Value::Bytes(text.as_bytes().into())
+        }
+        (Says::Hex(_) | Says::Name(..) | Says::Number(_), Json::Number(number)) => {
             Value::Number(number.as_i64().or_else(|| number.as_u64().map(u64::cast_signed))?)
         }
         (Says::Hex(_) | Says::Number(_), Json::String(text)) => {
-            let number = text.parse().ok().or_else(|| text.parse().ok().map(u64::cast_signed));
-            // Or the name of one.
-            number.map_or_else(|| Value::Bytes(text.as_bytes().into()), Value::Number)
+            Value::Number(text.parse().ok().or_else(|| text.parse().ok().map(u64::cast_signed))?)
         }
         _ => return None,
     })
 }
 
-fn is_called(name: &str, field: &str) -> bool {
-    let letters = |text: &'_ str| -> Vec<u8> {
-        text.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase()).collect()
-    };
-    name == field || letters(name) == letters(field)
+/// What a field is, by the name that proto3's JSON makes of its own (`range_end`: `rangeEnd`), or by its
+/// own. Where both are there, etcd takes the first or refuses them; other spellings it does not know.
+fn called<'a>(message: &'a Json, field: &str) -> Option<&'a Json> {
+    let mut words = field.split('_');
+    let mut name = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at(1);
+        name.extend([&first.to_ascii_uppercase(), rest]);
+    }
+    message.get(&name).or_else(|| message.get(field))
 }
 
-/// The end of a range below a namespace, as etcd's client makes it (`client/v3/namespace/util.go`).
+/// The end of a range as the cluster gets it.
 fn full_end<'a>(namespace: &[u8], end: &'a [u8]) -> Cow<'a, [u8]> {
-    if namespace.is_empty() || end.is_empty() {
-        return end.into();
+    match end {
+        b"\0" if !namespace.is_empty() => end_of(namespace).to_vec().into(),
+        b"" => end.into(),
+        end => [namespace, end].concat().into(),
     }
-    if end != b"\0" {
-        return [namespace, end].concat().into();
-    }
-    // From a key on: to the end of the namespace.
-    let Some(last) = namespace.iter().rposition(|byte| *byte < 0xff) else { return b"\0".into() };
-    let mut after = namespace[..=last].to_vec();
-    after[last] += 1;
-    after.into()
 }
 
 /// Transactions in transactions; each takes two steps.

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::entry::{End, Entry, Kind};
 use crate::types::call::{Body, Broken, Reply};
 use crate::types::status::{Code, GRPC_MESSAGE, grpc_status, percent_decode};
 use crate::upstream::From;
-use crate::upstream::view::View;
 
 /// A request's body.
 pub(super) struct Request {
@@ -51,16 +50,17 @@ pub(in crate::proxy) struct Open(pub(super) Arc<Entry>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.end(&End { code: Code::Canceled, error: None, http: None });
+        self.0.end(End { code: Code::Canceled, error: None, http: None });
     }
 }
 
 impl Open {
     /// Looks at the answer: at once where all of it is here, and as it passes by otherwise.
-    pub fn settle(self, reply: Reply, view: Arc<View>) -> Reply {
+    pub fn settle(self, reply: Reply) -> Reply {
         let Reply { mut head, body } = reply;
-        let from = head.extensions.remove::<From>();
-        self.0.on_answerer(from.map(|from| from.endpoint), view);
+        if let Some(From { endpoint, .. }) = head.extensions.remove() {
+            self.0.on_answerer(endpoint);
+        }
         let body = match body {
             Body::Empty => {
                 self.end(Some(&head.headers), head.status);
@@ -87,18 +87,12 @@ impl Open {
 
     fn end(&self, trailers: Option<&HeaderMap>, status: StatusCode) {
         let is_grpc = self.0.kind == Kind::Grpc;
-        let code = trailers.filter(|_| is_grpc).and_then(grpc_status);
-        let error = match (code, trailers) {
-            (Some(Code::Ok), _) => None,
-            (Some(_), Some(trailers)) => {
-                let text = percent_decode(trailers.get(&GRPC_MESSAGE).map_or(b"", HeaderValue::as_bytes));
-                Some(text).filter(|text| !text.is_empty())
-            }
-            _ if status.is_success() => None,
-            _ => self.0.error_in_body(),
-        };
-        let code = code.unwrap_or_else(|| Code::of_http(status));
-        self.0.end(&End { code, error, http: (!is_grpc).then_some(status) });
+        let trailers = trailers.filter(|_| is_grpc);
+        let code = trailers.and_then(grpc_status).unwrap_or_else(|| Code::of_http(status));
+        let text = trailers.and_then(|trailers| trailers.get(&GRPC_MESSAGE));
+        let error = text.map(|text| percent_decode(text.as_bytes()));
+        let error = error.filter(|text| code != Code::Ok && !text.is_empty());
+        self.0.end(End { code, error, http: (!is_grpc).then_some(status) });
     }
 }
 
@@ -125,7 +119,7 @@ impl HttpBody for Answer {
             },
             Some(Err(broken)) => {
                 let error = Some(broken.to_string());
-                self.open.0.end(&End { code: Code::Unavailable, error, http: None });
+                self.open.0.end(End { code: Code::Unavailable, error, http: Some(self.status) });
             }
             None => self.open.end(None, self.status),
         }

@@ -8,6 +8,17 @@ use crate::proxy::peek;
 #[derive(Debug, Default)]
 pub(super) struct Budget(AtomicUsize);
 
+impl Budget {
+    /// Whether it is exhausted, so that no more should be taken.
+    pub fn take(&self, bytes: usize) -> bool {
+        self.0.fetch_add(bytes, Ordering::Relaxed) > BUDGET
+    }
+
+    pub fn give_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// A message, or its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen<'a> {
@@ -54,7 +65,7 @@ impl Gather {
             // First the frame's own five bytes, which tell the rest.
             let wanted = peek::frame_length(&self.ahead).map_or(PREFIX, |length| length.min(self.keeps));
             let more = (wanted - self.ahead.len()).min(data.len());
-            let is_full = budget.0.fetch_add(more, Ordering::Relaxed) > BUDGET;
+            let is_full = budget.take(more);
             self.ahead.extend_from_slice(&data[..more]);
             data = &data[more..];
             if let Some(length) = peek::frame_length(&self.ahead)
@@ -76,7 +87,7 @@ impl Gather {
     }
 
     fn clear(&mut self, budget: &Budget) {
-        budget.0.fetch_sub(self.ahead.len(), Ordering::Relaxed);
+        budget.give_back(self.ahead.len());
         self.ahead = Vec::new();
     }
 }

@@ -18,7 +18,7 @@ mod about;
 mod body;
 pub mod config;
 mod entry;
-mod gateway;
+mod failure;
 mod gather;
 mod line;
 mod render;
@@ -29,7 +29,7 @@ mod tests;
 mod tokens;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -41,10 +41,13 @@ pub use config::{Calls, Config};
 use crate::telemetry::access::{Sink, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::call::{Body, Call};
+use crate::types::gateway;
 use crate::types::method::{Effect, Rpc};
+use crate::upstream::health::Publisher;
 use about::Limits;
 use entry::{Entry, Kind, Told};
 use table::Row;
+use tokens::Holder;
 
 /// Tells calls, or nothing. One for the process; cheap to clone.
 #[derive(Clone)]
@@ -63,11 +66,13 @@ struct Office {
     tells_reads: bool,
     tokens: tokens::Tokens,
     budget: gather::Budget,
+    /// To know the members by their endpoints.
+    views: Publisher,
 }
 
 impl Audit {
     /// Opens the log, if there is to be one.
-    pub fn open(config: &Config, metrics: &Metrics) -> Result<Self, AuditError> {
+    pub fn open(config: &Config, views: Publisher, metrics: &Metrics) -> Result<Self, AuditError> {
         if config.calls == Calls::Off {
             return Ok(Self(None));
         }
@@ -79,6 +84,7 @@ impl Audit {
             tells_reads: config.calls == Calls::All,
             tokens: tokens::Tokens::default(),
             budget: gather::Budget::default(),
+            views,
         }))))
     }
 
@@ -109,10 +115,11 @@ impl Office {
             return None;
         }
         let row = match kind {
-            Kind::Grpc | Kind::Json => Row::of(rpc.path),
+            Kind::Grpc | Kind::Json => Row::of(rpc.method),
             Kind::Http => &table::HTTP,
         };
         let headers = &call.head.headers;
+        let holder = token(headers, kind).map(|token| Holder::of(token.as_bytes(), &self.tokens));
         let entry = Arc::new(Entry {
             office: self.clone(),
             kind,
@@ -120,14 +127,14 @@ impl Office {
             started: Instant::now(),
             client: call.client.clone(),
             // Roles are of the cluster, not of the namespace.
-            namespace: match rpc.path.starts_with("/etcdserverpb.Auth/") {
+            namespace: match rpc.method.starts_with("/etcdserverpb.Auth/") {
                 true => Bytes::new(),
                 false => call.client.terms.namespace.clone(),
             },
             uri: call.head.uri.clone(),
             agent: headers.get(http::header::USER_AGENT).cloned(),
-            token: token(headers).cloned(),
-            told: Told::new(kind, row),
+            holder,
+            told: Mutex::new(Some(Told::new(kind, row))),
         });
         call.head.extensions.insert(IsTold);
         if !matches!(call.body, Body::Empty) {
@@ -153,21 +160,28 @@ fn classify(call: &Call) -> (Kind, &'static Rpc) {
     if call.is_grpc() {
         return (Kind::Grpc, call.rpc);
     }
-    match gateway::method(call.head.uri.path()) {
-        Some(method) => (Kind::Json, Rpc::of(method)),
-        None => (Kind::Http, call.rpc),
-    }
+    let method = match call.rpc.is_websocket() {
+        // What is sent on it counts as sent to its path (`server/embed/serve.go`).
+        true => gateway::row(call.head.uri.path()).map_or("", |row| row.method),
+        false => call.rpc.method,
+    };
+    if method.is_empty() { (Kind::Http, call.rpc) } else { (Kind::Json, Rpc::of(method)) }
 }
 
 /// Whether the call certainly changes nothing, before a byte of it is looked at.
 fn is_read(call: &Call, kind: Kind, rpc: &'static Rpc) -> bool {
     match kind {
         Kind::Grpc | Kind::Json => rpc.effect == Effect::Read,
-        Kind::Http => call.head.method.is_safe(),
+        Kind::Http => call.head.method.is_safe() && !rpc.is_websocket(),
     }
 }
 
-/// Where etcd looks for it (`server/auth/store.go`, `AuthInfoFromCtx`).
-fn token(headers: &HeaderMap) -> Option<&http::HeaderValue> {
-    headers.get("token").or_else(|| headers.get(http::header::AUTHORIZATION))
+/// Where etcd looks for it (`server/auth/store.go`, `AuthInfoFromCtx`), in metadata or in the headers
+/// of which its gateway makes them (grpc-gateway's `DefaultHeaderMatcher`).
+fn token(headers: &HeaderMap, kind: Kind) -> Option<&http::HeaderValue> {
+    let name = match kind {
+        Kind::Grpc => "token",
+        Kind::Http | Kind::Json => "grpc-metadata-token",
+    };
+    headers.get(name).or_else(|| headers.get(http::header::AUTHORIZATION))
 }

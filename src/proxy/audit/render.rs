@@ -6,6 +6,7 @@ use super::about::About;
 use super::entry::{End, Entry, Told};
 use super::line::Line;
 use super::streams::{KeepAlives, Stream};
+use super::tokens::Holder;
 
 impl Entry {
     pub fn line(&self, told: &Told, end: &End) -> Vec<u8> {
@@ -25,7 +26,7 @@ impl Entry {
                 line.number("cancels", watches.cancels);
             }
         }
-        line.facts(answer);
+        line.facts(answer.as_slice());
         if let Some(status) = end.http {
             line.number("http_status", status.as_u16());
         }
@@ -46,8 +47,8 @@ impl Entry {
 
     /// Its endpoint, or where that is not known its id.
     fn answerer(&self, told: &Told, line: &mut Line) {
-        let members = told.view.as_ref().map_or(&[][..], |view| &view.members);
-        let known = members.iter().find(|member| match told.endpoint {
+        let view = self.office.views.borrow().clone();
+        let known = view.members.iter().find(|member| match told.endpoint {
             Some(endpoint) => member.endpoint.id == endpoint,
             None => told.member.is_some() && member.id() == told.member,
         });
@@ -73,12 +74,11 @@ impl Entry {
         if let Some(name) = &self.client.common_name {
             line.text("common_name", name);
         }
-        if let Some(token) = &self.token {
-            let tokens = &self.office.tokens;
-            if let Some(user) = tokens.user(token.as_bytes()) {
-                line.text("user", cut(&user));
+        if let Some(Holder { user, hash }) = &self.holder {
+            if let Some(user) = user {
+                line.text("user", cut(user));
             }
-            line.display("token_hash", format_args!("{:x}", tokens.hash(token.as_bytes())));
+            line.display("token_hash", format_args!("{hash:x}"));
         }
         if let Some(agent) = &self.agent {
             line.text("user_agent", cut(&String::from_utf8_lossy(agent.as_bytes())));

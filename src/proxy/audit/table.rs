@@ -29,7 +29,7 @@ pub(super) enum Answers {
 #[derive(Debug)]
 pub(super) struct Field {
     pub number: u32,
-    /// In the JSON gateway, where spelling by underscores or by capitals is the same.
+    /// In the `.proto` file.
     pub name: &'static str,
     pub says: Says,
 }
@@ -46,10 +46,14 @@ pub(super) enum Says {
     /// A message that is a part of this one.
     Inside(&'static [Field]),
     Key(&'static str),
+    /// One of these.
+    Name(&'static str, &'static [&'static str]),
     Number(&'static str),
     /// A message that is an operation of its own.
     Op(&'static str, &'static [Field]),
     Text(&'static str),
+    /// One of several.
+    Texts(&'static str),
 }
 
 impl Row {
@@ -115,28 +119,29 @@ static USER_ONLY: [Field; 1] = [USER];
 static ROLE_ONLY: [Field; 1] = [ROLE];
 static MEMBER_ONLY: [Field; 1] = [MEMBER];
 static ROLE_BY_NAME_ONLY: [Field; 1] = [ROLE_BY_NAME];
-static MEMBER_ADD: [Field; 1] = [field(1, "peerURLs", Says::Text("peer_urls"))];
-static MEMBER_UPDATE: [Field; 2] = [MEMBER, field(2, "peerURLs", Says::Text("peer_urls"))];
+static MEMBER_ADD: [Field; 1] = [field(1, "peerURLs", Says::Texts("peer_urls"))];
+static MEMBER_UPDATE: [Field; 2] = [MEMBER, field(2, "peerURLs", Says::Texts("peer_urls"))];
 static COMPACT: [Field; 1] = [field(1, "revision", Says::Number("compact_revision"))];
 static USER_GRANT: [Field; 2] =
     [field(1, "user", Says::Text("target_user")), field(2, "role", Says::Text("target_role"))];
 static USER_REVOKE: [Field; 2] = [USER, field(2, "role", Says::Text("target_role"))];
 static ROLE_GRANT: [Field; 2] = [ROLE, field(2, "perm", Says::Inside(&PERMISSION))];
 static PERMISSION: [Field; 3] = [
-    field(1, "permType", Says::Number("permission")),
+    field(1, "permType", Says::Name("permission", &["READ", "WRITE", "READWRITE"])),
     field(2, "key", Says::Key("key")),
     field(3, "range_end", Says::End("range_end")),
 ];
 static ROLE_REVOKE: [Field; 3] =
     [ROLE_BY_NAME, field(2, "key", Says::Key("key")), field(3, "range_end", Says::End("range_end"))];
 static ALARM: [Field; 3] = [
-    field(1, "action", Says::Number("action")),
+    field(1, "action", Says::Name("action", &["GET", "ACTIVATE", "DEACTIVATE"])),
     field(2, "memberID", Says::Hex("target_member")),
-    field(3, "alarm", Says::Number("alarm")),
+    field(3, "alarm", Says::Name("alarm", &["NONE", "NOSPACE", "CORRUPT"])),
 ];
 static MOVE_LEADER: [Field; 1] = [field(1, "targetID", Says::Hex("target_member"))];
 static DOWNGRADE: [Field; 2] =
-    [field(1, "action", Says::Number("action")), field(2, "version", Says::Text("version"))];
+    [field(1, "action", Says::Name("action", &DOWNGRADES)), field(2, "version", Says::Text("version"))];
+const DOWNGRADES: [&str; 3] = ["VALIDATE", "ENABLE", "CANCEL"];
 static LOCK: [Field; 2] = [NAME, field(2, "lease", Says::Hex("lease"))];
 static UNLOCK: [Field; 1] = [KEY];
 static ELECTION: [Field; 1] = [NAME];

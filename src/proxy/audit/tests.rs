@@ -44,11 +44,17 @@ fn a_line_tells_keys_and_ids_and_no_values() {
     assert_eq!(told("/etcdserverpb.Auth/UserAdd", &user), json!({"target_user": "alice"}));
     let perm = crate::proto::authpb::Permission { perm_type: 2, key: "k".into(), range_end: "l".into() };
     let grant = pb::AuthRoleGrantPermissionRequest { name: "r".into(), perm: Some(perm) };
-    let expected = json!({"target_role": "r", "permission": 2, "key": "k", "range_end": "l"});
+    let expected = json!({"target_role": "r", "permission": "READWRITE", "key": "k", "range_end": "l"});
     assert_eq!(told("/etcdserverpb.Auth/RoleGrantPermission", &grant), expected);
     let remove = pb::MemberRemoveRequest { id: u64::MAX };
     let expected = json!({"target_member": "ffffffffffffffff"});
     assert_eq!(told("/etcdserverpb.Cluster/MemberRemove", &remove), expected);
+    let peers = ["http://a:2380", "http://b:2380"].map(str::to_owned).to_vec();
+    let add = pb::MemberAddRequest { peer_ur_ls: peers, ..Default::default() };
+    let expected = json!({"peer_urls": "http://a:2380,http://b:2380"});
+    assert_eq!(told("/etcdserverpb.Cluster/MemberAdd", &add), expected);
+    let asked = json!({"action": "GET", "alarm": "NONE"});
+    assert_eq!(told("/etcdserverpb.Maintenance/Alarm", &pb::AlarmRequest::default()), asked);
 }
 
 #[test]
@@ -229,8 +235,8 @@ fn requests_in_json_say_the_same() {
             }),
             json!({"ops": [
                 {"op": "compare", "key": "a"},
-                {"op": "range", "branch": "failure", "key": "c"},
                 {"op": "put", "branch": "success", "key": "b"},
+                {"op": "range", "branch": "failure", "key": "c"},
             ]}),
         ),
         (
@@ -243,7 +249,17 @@ fn requests_in_json_say_the_same() {
             json!({"name": "alice", "password": "secret"}),
             json!({"target_user": "alice"}),
         ),
-        ("/etcdserverpb.Maintenance/Alarm", json!({"action": "ACTIVATE"}), json!({"action": "ACTIVATE"})),
+        (
+            "/etcdserverpb.Maintenance/Alarm",
+            json!({"action": "ACTIVATE", "alarm": 1}),
+            json!({"action": "ACTIVATE", "alarm": "NOSPACE"}),
+        ),
+        // No field but the named ones is etcd's, and of two spellings it takes the newer.
+        (
+            "/etcdserverpb.KV/Range",
+            json!({"key": "YQ==", "Key": "Yg==", "key_": "Yg==", "rangeEnd": "Yw==", "range_end": "ZA=="}),
+            json!({"key": "a", "range_end": "c"}),
+        ),
         ("/etcdserverpb.KV/Put", json!({"key": "not base64"}), json!({"incomplete": true})),
         ("/etcdserverpb.KV/Put", json!([1]), json!({})),
     ] {

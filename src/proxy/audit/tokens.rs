@@ -22,6 +22,19 @@ struct Users {
     order: VecDeque<u64>,
 }
 
+/// Whose call it is, as far as its token says.
+pub(super) struct Holder {
+    pub user: Option<String>,
+    pub hash: u64,
+}
+
+impl Holder {
+    pub fn of(token: &[u8], tokens: &Tokens) -> Self {
+        let hash = tokens.hash(token);
+        Self { user: named(token).or_else(|| tokens.user(hash)), hash }
+    }
+}
+
 impl Tokens {
     /// By which the calls of one token can be told together.
     pub fn hash(&self, token: &[u8]) -> u64 {
@@ -41,9 +54,9 @@ impl Tokens {
         }
     }
 
-    /// Whom the token names, or who was seen to get it.
-    pub fn user(&self, token: &[u8]) -> Option<String> {
-        named(token).or_else(|| self.lock().names.get(&self.hash(token)).cloned())
+    /// Who was seen to get it.
+    fn user(&self, token: u64) -> Option<String> {
+        self.lock().names.get(&token).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Users> {
@@ -85,12 +98,12 @@ mod tests {
         let tokens = Tokens::default();
         let first = tokens.hash(b"a.1");
         tokens.learn(first, "alice");
-        assert_eq!(tokens.user(b"a.1").as_deref(), Some("alice"));
-        assert_eq!(tokens.user(b"a.2"), None);
+        assert_eq!(Holder::of(b"a.1", &tokens).user.as_deref(), Some("alice"));
+        assert_eq!(Holder::of(b"a.2", &tokens).user, None);
         for other in 0..USERS_MAX as u64 {
             tokens.learn(first.wrapping_add(1 + other), "bob");
         }
-        assert_eq!(tokens.user(b"a.1"), None);
+        assert_eq!(Holder::of(b"a.1", &tokens).user, None);
         assert_eq!(tokens.lock().names.len(), USERS_MAX);
         assert_ne!(first, Tokens::default().hash(b"a.1"));
     }
