@@ -37,6 +37,8 @@ use http::HeaderMap;
 
 pub(super) use body::Open;
 pub use config::{Calls, Config};
+#[cfg(test)]
+pub(crate) use tests::fuzzed;
 
 use crate::telemetry::access::{Sink, Target};
 use crate::telemetry::metrics::Metrics;

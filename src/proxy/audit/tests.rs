@@ -1,11 +1,15 @@
 //! What is read out of requests, against a decoder; and the lines that come of it.
 
+mod calls;
+
 use prost::Message as _;
 use serde_json::{Value, json};
 
 use super::about::{About, Fact, Is, Key, Limits, Message, Op};
+use super::failure;
 use super::line::Line;
 use super::table::Row;
+use super::tokens::{Holder, Tokens};
 use crate::proto::etcdserverpb as pb;
 use pb::request_op::Request;
 
@@ -15,6 +19,20 @@ fn read(path: &str, message: &[u8], namespace: &[u8], limits: &Limits) -> About 
     let mut about = About::default();
     about.read(Message::Wire(message), Row::of(path).request, namespace, limits);
     about
+}
+
+/// What is written of a request, and whether it may change something; everything else reads the same.
+pub(crate) fn fuzzed(path: &str, input: &[u8]) -> (Value, bool) {
+    let limits = Limits { keys: 3, key_bytes: 1 << 20 };
+    if let Ok(request) = serde_json::from_slice(input) {
+        let mut about = About::default();
+        about.read(Message::Json(&request), Row::of(path).request, b"ns", &limits);
+        written(&about);
+    }
+    failure::read(input);
+    Holder::of(input, &Tokens::default());
+    let about = read(path, input, b"", &limits);
+    (written(&about), about.writes)
 }
 
 /// What is written of it, without the time.

@@ -1,13 +1,18 @@
 //! Who it was, where auth is enabled.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use etcdlet::proto::etcdserverpb as pb;
 use http::HeaderMap;
 use prost::Message;
 use serde_json::json;
 
-use super::audited;
+use super::{Log, audited};
+use crate::http1::client::Connection;
+use crate::support::certs::Certs;
 use crate::support::etcd::Etcd;
 use crate::support::grpc::{Channel, metadata};
+use crate::support::sidecar::Sidecar;
 
 const PUT: &str = "/etcdserverpb.KV/Put";
 const AUTHENTICATE: &str = "/etcdserverpb.Auth/Authenticate";
@@ -69,4 +74,42 @@ async fn whoever_is_not_known_is_not_called_anybody() {
     channel.unary(PUT, HeaderMap::new(), &put).await;
     let line = log.wait(&json!({"op": "put", "code": "InvalidArgument"})).await;
     assert!(line.get("token_hash").is_none(), "{line}");
+}
+
+#[tokio::test]
+async fn a_client_that_shows_a_certificate_is_told_by_its_common_name() {
+    let (certs, etcd) = (Certs::new(), Etcd::start());
+    let log = Log { directory: tempfile::tempdir().unwrap() };
+    let server = certs.server();
+    let sidecar = Sidecar::with_config(&format!(
+        "
+listen:
+  - url: 'https://{{listen}}'
+    tls: {{cert-file: '{}', key-file: '{}', trusted-ca-file: '{}'}}
+upstream: {{endpoints: ['{}']}}
+admin: {{url: 'http://{{admin}}'}}
+audit: {{calls: writes, file: '{}'}}
+",
+        server.cert.display(),
+        server.key.display(),
+        certs.ca().display(),
+        etcd.endpoint(),
+        log.path().display()
+    ));
+    let url = format!("https://{}", sidecar.addr());
+    for name in [Some("alice"), None] {
+        let client = certs.client(name);
+        let key = format!("of-{}", name.unwrap_or("nobody"));
+        let channel = Channel::connect_tls(&url, certs.client_config(Some(&client), &["h2"])).await.unwrap();
+        let put = pb::PutRequest { key: key.clone().into(), ..Default::default() };
+        let _: pb::PutResponse = channel.call(PUT, &put).await.unwrap();
+        let line = log.wait(&json!({"op": "put", "key": key, "path": PUT})).await;
+        assert_eq!(line.get("common_name").and_then(|name| name.as_str()), name, "{line}");
+        let config = certs.client_config(Some(&client), &["http/1.1"]);
+        let mut http = Connection::open_tls(&url, config).await.unwrap();
+        let path = "/v3/kv/put";
+        http.post(path, &json!({"key": STANDARD.encode(&key)}).to_string()).await;
+        let line = log.wait(&json!({"op": "put", "key": key, "path": path, "code": "OK"})).await;
+        assert_eq!(line.get("common_name").and_then(|name| name.as_str()), name, "{line}");
+    }
 }

@@ -145,7 +145,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>, Value)> {
         one(
             "/etcdserverpb.Auth/RoleGrantPermission",
             &grant_permission,
-            json!({"op": "role-grant-permission", "target_role": "r", "permission": 1, "key": "p", "range_end": "q"}),
+            json!({"op": "role-grant-permission", "target_role": "r", "permission": "WRITE", "key": "p", "range_end": "q"}),
         ),
         one(
             "/etcdserverpb.Auth/UserAdd",

@@ -83,3 +83,18 @@ async fn what_is_not_etcd_s_api_is_told_by_its_path() {
     log.wait(&json!({"op": "http", "path": "/nothing", "http_status": 404})).await;
     assert!(!log.text().contains("sesame"));
 }
+
+#[tokio::test]
+async fn a_websocket_has_its_line_when_the_connection_has_become_one() {
+    let etcd = Etcd::start();
+    let (sidecar, log) = audited(&etcd.endpoints(), "writes", "");
+    let mut http = Connection::open(&sidecar.url()).await;
+    let upgrade = "GET /v3/kv/put?sesame=1 HTTP/1.1\r\nHost: etcd\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    http.send(upgrade.as_bytes()).await;
+    assert_eq!(http.head().await.status, 101);
+    let line = log.wait(&json!({"op": "put", "http_status": 101})).await;
+    let expected = json!({"path": "/v3/kv/put", "code": "OK", "incomplete": true, "member": etcd.endpoint()});
+    assert!(super::has(&line, &expected), "{line}");
+    assert!(!log.text().contains("sesame"));
+}
