@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use prometheus::{IntCounter, IntGauge};
 
@@ -173,7 +173,9 @@ impl Writer {
         loop {
             let Some(lines) = self.take() else { return };
             self.write(&lines);
-            self.sink.lock().writing = 0;
+            let mut state = self.sink.lock();
+            state.writing = 0;
+            self.sink.0.metrics.buffered.set(state.ahead.len() as i64);
         }
     }
 
@@ -198,7 +200,6 @@ impl Writer {
                 metrics.buffered.set(lines.len() as i64);
                 return Some(lines);
             }
-            metrics.buffered.set(0);
             if std::mem::take(&mut state.reopens) {
                 drop(state);
                 reopen(&self.sink.0.config.target, &mut self.output);
@@ -219,11 +220,10 @@ impl Writer {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 outcome => {
                     if !std::mem::replace(&mut self.fails, true) {
-                        let error = outcome.err();
-                        tracing::error!(
-                            ?error,
-                            "audit lines cannot be written; they wait, then they are lost"
-                        );
+                        let error =
+                            outcome.err().map_or("nothing is taken".to_owned(), |error| error.to_string());
+                        let target = &self.sink.0.config.target;
+                        tracing::error!(%error, %target, "audit lines cannot be written; they wait, then they are lost");
                     }
                     if !self.pause() {
                         let lost = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -256,11 +256,10 @@ impl Writer {
 }
 
 fn reopen(target: &Target, output: &mut Box<dyn Write + Send>) {
-    let started = Instant::now();
     match target.open() {
         Ok(opened) => {
             *output = opened;
-            tracing::info!(took = ?started.elapsed(), "the audit log was opened again");
+            tracing::info!(%target, "the audit log was opened again");
         }
         Err(error) => tracing::error!(%error, %target, "the audit log stays where it is"),
     }
@@ -294,6 +293,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use std::io::Read;
+    use std::time::Instant;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
