@@ -16,13 +16,14 @@ use crate::admin::health::{Health, Phase};
 use crate::config::{Config, ConfigErrors, Document, Source};
 use crate::listen::metrics::ListenMetrics;
 use crate::net::inherited::{Inherited, InheritedError};
+use crate::proxy::audit::AuditError;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
-use crate::proxy::{Drain, Holds, Proxy, Settings, Shared, Watermark};
+use crate::proxy::{Audit, Drain, Holds, Proxy, Settings, Shared, Watermark};
 use crate::telemetry::heartbeat::Heartbeats;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
@@ -38,6 +39,7 @@ pub struct App {
     /// One per thread of the data path.
     pub(super) proxies: Vec<Arc<Proxy>>,
     pub(super) listen_metrics: ListenMetrics,
+    pub(super) audit: Audit,
     pub(super) drain: Drain,
     pub(super) drain_signal: DrainSignal,
     pub(super) heartbeats: Heartbeats,
@@ -76,6 +78,8 @@ pub enum StartError {
     #[error("inherited sockets (LISTEN_FDS) fit no listener: {sockets}; configured are {urls}")]
     Untaken { sockets: String, urls: String },
     #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -94,8 +98,12 @@ impl App {
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
+        let cluster = Cluster::try_new(upstream, &metrics, control)?;
+        let views = cluster.views();
+        let audit = Audit::open(&proxy.audit, views.clone(), &metrics)?;
         let shared = Shared {
             settings: settings.clone(),
+            audit: audit.clone(),
             drain: drain.clone(),
             holds: Holds::new(HoldMetrics::new(&metrics)),
             leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
@@ -106,18 +114,25 @@ impl App {
             registry: metrics.clone(),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };
-        let cluster = Cluster::try_new(upstream, &metrics, control)?;
         let proxies = (0..*threads).map(|_| Proxy::new(cluster.upstream(), shared.clone())).collect();
         let listeners = Listeners::bind(listen, &mut inherited)?;
         listeners::all_taken(&inherited, listen, &admin.url)?;
         let (phase, phases) = watched(Phase::Starting);
         let heartbeats = Heartbeats::new(*threads, Instant::now());
-        let views = cluster.views();
         let servers = listeners.certificates().chain(admin_tls.clone()).collect();
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
         let capacity = listeners.capacity.clone();
-        let parts = Parts { cluster, settings, capacity, namespaces, watches, levels, certificates };
+        let parts = Parts {
+            cluster,
+            settings,
+            capacity,
+            audit: audit.clone(),
+            namespaces,
+            watches,
+            levels,
+            certificates,
+        };
         let (reloader, text) = Reloader::new(start, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),
@@ -135,6 +150,7 @@ impl App {
             },
             listeners,
             proxies,
+            audit,
             drain,
             drain_signal,
             heartbeats,

@@ -22,9 +22,9 @@ use super::notify::Notifier;
 use crate::admin::ConfigText;
 use crate::config::{Config, ConfigErrors, Document, Drain, Shown, Source};
 use crate::listen::capacity::Capacity;
-use crate::proxy::Settings;
 use crate::proxy::namespace::Namespaces;
 use crate::proxy::watch::Hub;
+use crate::proxy::{Audit, Settings};
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Cluster;
@@ -34,6 +34,7 @@ pub(super) struct Parts {
     pub cluster: Cluster,
     pub settings: Settings,
     pub capacity: Arc<Capacity>,
+    pub audit: Audit,
     pub namespaces: Namespaces,
     pub watches: Hub,
     pub levels: Levels,
@@ -88,6 +89,8 @@ impl Reloader {
             self.seen = tokio::select! {
                 _ = hangup.recv() => {
                     tracing::info!("SIGHUP: the configuration is read again");
+                    // Its file may have been moved.
+                    self.parts.audit.reopen();
                     again(self.seen.clone()).await
                 }
                 seen = due(&self.seen, self.config.reload.interval, self.is_unread) => {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +26,7 @@ impl App {
     pub async fn run(mut self) -> io::Result<()> {
         let stop = Stop::try_new(self.shown.drain.clone())?;
         let hangup = signal(SignalKind::hangup())?;
+        let audit = self.audit.clone();
         let (listener, tls) = (self.admin.0.try_clone()?, self.admin.1.clone());
         tokio::spawn(admin::run(TcpListener::from_std(listener)?, tls, self.shown.clone()));
         let (handovers, stopped) = self.start()?;
@@ -38,12 +40,14 @@ impl App {
         let files = self.listeners.files;
         let stopping =
             Stopping { stop, stopped, handovers, files, phase: self.phase, signal: self.drain_signal };
-        stopping
+        let outcome = stopping
             .run(|| {
                 notifier.stopping();
                 drain.borrow().clone()
             })
-            .await
+            .await;
+        audit.close(AUDIT_LIMIT);
+        outcome
     }
 
     /// The threads, and what tells that one of them has ended.
@@ -191,6 +195,9 @@ impl Stop {
         }
     }
 }
+
+/// For the last lines of the audit log, where a disk is slow; a pipe that nobody reads gets no longer.
+const AUDIT_LIMIT: Duration = Duration::from_secs(1);
 
 /// TLS connections that wait for their thread; more wait in their handshake tasks.
 const HANDOVER_QUEUE: usize = 64;

@@ -119,3 +119,12 @@ pub(super) const LEASE_WAITING_TOTAL: usize = 65_536;
 
 /// Years, as etcd has it. A certificate that clients do not check need not last longer.
 pub(super) const SELF_SIGNED_CERT_VALIDITY: u32 = 1;
+
+/// More operations than most transactions have; a line stays below 64 KiB.
+pub(super) const AUDIT_KEYS: usize = 32;
+
+/// Longer than the keys of everybody known.
+pub(super) const AUDIT_KEY_BYTES: usize = 1024;
+
+/// Ten thousand lines: a second of a busy node, while a disk is slow.
+pub(super) const AUDIT_BUFFER: u64 = 4 << 20;

@@ -10,6 +10,7 @@
 //! the path of its key; a default stands in `defaults.rs` with its reason and nowhere else; a key
 //! waits for a restart unless `reference/` says otherwise.
 
+mod audit;
 mod defaults;
 mod document;
 mod flags;

@@ -77,6 +77,7 @@ fn proxy(
     hold.finish(errors);
     let lease = hubs::lease(root, errors);
     proxy::Config {
+        audit: super::audit::read(root, errors),
         retry_buffer: limits.retry_buffer,
         retry_buffer_total: limits.retry_buffer_total,
         json_lines_total: limits.json_lines_total,

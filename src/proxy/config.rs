@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 use super::read_ahead::Limits;
-use super::{lease, namespace, watch};
+use super::{audit, lease, namespace, watch};
 
 /// What calls go by, which can change at any time. Cheap to clone; one for all threads.
 #[derive(Clone)]
@@ -29,6 +29,7 @@ impl Settings {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    pub audit: audit::Config,
     /// Bytes of one request that may be read ahead of its sending. A larger request streams.
     pub retry_buffer: usize,
     /// The same for all requests of a thread together; beyond it requests stream.

@@ -9,6 +9,7 @@
 //!   equal reads: route ─> share (one call for several) ─> upstream …
 //!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
 //!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
+//!   audit: around all of this, from the call as it came to the end of its reply
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
@@ -18,6 +19,7 @@
 
 mod admit;
 mod attempt;
+pub mod audit;
 mod caller;
 pub mod config;
 mod copy;
@@ -57,6 +59,7 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use hyper::body::Body as HttpBody;
 
+pub use audit::Audit;
 pub use config::{Config, Settings};
 pub use drain::Drain;
 pub use hold::Holds;
@@ -73,6 +76,7 @@ use crate::upstream::{Answer, Failure, From, Places, Upstream};
 /// The whole path of a call. One per thread of the data path.
 pub struct Proxy {
     settings: Settings,
+    audit: Audit,
     admission: admit::Admission,
     read_ahead: read_ahead::Budget,
     upstream: Upstream,
@@ -92,6 +96,7 @@ pub struct Proxy {
 #[derive(Clone)]
 pub struct Shared {
     pub settings: Settings,
+    pub audit: Audit,
     pub drain: Drain,
     pub holds: Holds,
     pub leases: lease::Hub,
@@ -108,6 +113,7 @@ impl Proxy {
     pub fn new(upstream: Upstream, shared: Shared) -> Arc<Self> {
         let Shared {
             settings,
+            audit,
             drain,
             holds,
             leases,
@@ -120,6 +126,7 @@ impl Proxy {
         } = shared;
         Arc::new(Self {
             settings,
+            audit,
             admission: admit::Admission::new(),
             read_ahead: read_ahead::Budget::new(metrics.read_ahead_bytes.clone()),
             upstream,
@@ -136,12 +143,25 @@ impl Proxy {
         })
     }
 
-    pub fn call(self: &Arc<Self>, call: Call) -> impl Future<Output = Reply> + Send {
-        if call.client.terms.namespace.is_empty() {
+    pub fn call(self: &Arc<Self>, mut call: Call) -> impl Future<Output = Reply> + Send {
+        let open = self.audit.begin(&mut call);
+        if open.is_none() && call.client.terms.namespace.is_empty() {
             Either::Left(self.handle(call))
         } else {
             // Boxed: the others' futures must not grow by it.
-            Either::Right(Box::pin(self.handle_in_namespace(call)))
+            Either::Right(Box::pin(self.handle_between(call, open)))
+        }
+    }
+
+    /// What stands around a call where it is told, or has a namespace.
+    async fn handle_between(self: &Arc<Self>, call: Call, open: Option<audit::Open>) -> Reply {
+        let reply = match call.client.terms.namespace.is_empty() {
+            true => self.handle(call).await,
+            false => self.handle_in_namespace(call).await,
+        };
+        match open {
+            Some(open) => open.settle(reply),
+            None => reply,
         }
     }
 
@@ -162,6 +182,7 @@ impl Proxy {
     }
 
     async fn handle(self: &Arc<Self>, mut call: Call) -> Reply {
+        let is_told = audit::is_told(&call);
         let started = Instant::now();
         let account = self.metrics.start(call.rpc, started);
         let form = settle::Form::of(&mut call, || gateway::dialect(&self.upstream.view()));
@@ -193,7 +214,15 @@ impl Proxy {
         tokio::select! {
             biased;
             answered = self.answer(call, started) => match answered {
-                Ok(answered) => settlement.settle(answered, self),
+                Ok(answered) => {
+                    let from = answered.answer.from;
+                    let mut reply = settlement.settle(answered, self);
+                    if is_told {
+                        // For the log: who has answered.
+                        reply.head.extensions.insert(from);
+                    }
+                    reply
+                }
                 Err(Unanswered::Failed(failure)) => settlement.fail(&failure),
                 Err(Unanswered::Status(status)) => settlement.refuse(&status),
             },

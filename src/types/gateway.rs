@@ -16,9 +16,7 @@ impl Rpc {
         match below_v3(head.uri.path()) {
             None if matches!(head.uri.path(), "/proxy/health" | "/proxy/metrics") => &OWN,
             Some(_) if is_websocket(head) => &WEBSOCKET,
-            Some(path) if head.method == Method::POST => TABLE
-                .binary_search_by(|row| row.path["/v3".len()..].cmp(path))
-                .map_or(&GATEWAY, |found| &TABLE[found]),
+            Some(path) if head.method == Method::POST => row_below_v3(path).unwrap_or(&GATEWAY),
             // RFC 9110, section 9.2.1. Of POST paths too: etcd answers with an error or, to OPTIONS,
             // with what browsers may do.
             _ if head.method.is_safe() => &INFO,
@@ -47,6 +45,16 @@ impl Rpc {
     }
 }
 
+/// The row of a path of the JSON gateway, however it is asked for.
+pub fn row(path: &str) -> Option<&'static Rpc> {
+    row_below_v3(below_v3(path)?)
+}
+
+fn row_below_v3(path: &str) -> Option<&'static Rpc> {
+    let found = TABLE.binary_search_by(|row| row.path["/v3".len()..].cmp(path));
+    found.ok().map(|found| &TABLE[found])
+}
+
 /// Whether a path is the JSON gateway's, so that answers to it are JSON.
 pub fn is_gateway_path(path: &str) -> bool {
     below_v3(path).is_some()
@@ -71,7 +79,7 @@ fn is_websocket(head: &Parts) -> bool {
 }
 
 const fn plain(path: &'static str, shape: Shape, target: Target, effect: Effect) -> Rpc {
-    Rpc { path, shape, target, effect, endless: false }
+    Rpc { path, method: "", shape, target, effect, endless: false }
 }
 
 /// What changes nothing: health, version, metrics, and whatever else is asked for by GET.
@@ -95,9 +103,9 @@ pub static WEBSOCKET: Rpc =
 const fn at(path: &'static str, rpc: &str) -> Rpc {
     let mut row = 0;
     while row < method::TABLE.len() {
-        let Rpc { path: found, shape, target, effect, endless } = method::TABLE[row];
-        if is_same(found.as_bytes(), rpc.as_bytes()) {
-            return Rpc { path, shape, target, effect, endless };
+        let Rpc { path: method, shape, target, effect, endless, .. } = method::TABLE[row];
+        if is_same(method.as_bytes(), rpc.as_bytes()) {
+            return Rpc { path, method, shape, target, effect, endless };
         }
         row += 1;
     }
@@ -193,10 +201,12 @@ mod tests {
         }
         for row in &TABLE {
             assert!(std::ptr::eq(post(row.path), row), "{}", row.path);
+            assert_eq!(super::row(row.path), Some(row));
             for version in ["/v3beta", "/v3alpha"] {
                 assert!(std::ptr::eq(post(&row.path.replace("/v3", version)), row), "{}", row.path);
             }
             assert!(row.is_gateway());
+            assert_ne!(Rpc::of(row.method), &method::UNKNOWN);
         }
     }
 

@@ -11,6 +11,8 @@ use super::gateway;
 pub struct Rpc {
     /// Full method: `/package.Service/Method`; the label of its metrics.
     pub path: &'static str,
+    /// The same, or the one behind a path of the JSON gateway; empty for the rest of HTTP.
+    pub method: &'static str,
     pub shape: Shape,
     pub target: Target,
     pub effect: Effect,
@@ -84,7 +86,7 @@ pub const COUNT: usize = TABLE.len() + gateway::TABLE.len() + 3;
 pub static UNKNOWN: Rpc = row("unknown", Shape::Bidirectional, Target::Leader, Effect::Mutation).endless();
 
 const fn row(path: &'static str, shape: Shape, target: Target, effect: Effect) -> Rpc {
-    Rpc { path, shape, target, effect, endless: false }
+    Rpc { path, method: path, shape, target, effect, endless: false }
 }
 
 impl Rpc {

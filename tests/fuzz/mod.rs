@@ -14,6 +14,7 @@
 //! broke it is printed and kept in the build directory, and belongs into the corpus with its repair.
 
 mod answers;
+mod audit;
 mod config;
 mod engine;
 mod flow;

@@ -8,6 +8,7 @@
 //! Invariants: a key that is read stands here, and one that stands here is read; the default told
 //! is the one that holds; a flag named here exists, and names its key.
 
+mod audit;
 mod hubs;
 mod listen;
 mod process;
@@ -39,7 +40,9 @@ impl Key {
 
 /// In the order of the reference.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    [listen::KEYS, upstream::KEYS, routing::KEYS, hubs::KEYS, process::KEYS].into_iter().flatten()
+    [listen::KEYS, upstream::KEYS, routing::KEYS, hubs::KEYS, audit::KEYS, process::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 /// All of them as a Markdown table.

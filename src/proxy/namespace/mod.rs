@@ -41,6 +41,7 @@ use tokio::sync::oneshot;
 
 pub use config::Config;
 pub use metrics::NamespaceMetrics;
+pub(super) use prefix::end_of;
 
 use crate::types::call::{Body, Call, Reply, is_grpc};
 use crate::types::method::Effect;

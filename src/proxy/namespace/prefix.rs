@@ -45,7 +45,7 @@ impl Namespace {
 /// The end of the range of all keys that begin with `prefix`, as etcd writes it: one zero byte
 /// stands for no end. Without the bytes behind the one that is raised: `a\xff` ends at `b`, and
 /// not at `b\0`, which would let the key `b` in.
-fn end_of(prefix: &[u8]) -> Bytes {
+pub fn end_of(prefix: &[u8]) -> Bytes {
     match prefix.iter().rposition(|byte| *byte < 0xff) {
         None => Bytes::from_static(b"\0"),
         Some(last) => {
