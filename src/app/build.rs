@@ -14,6 +14,7 @@ use crate::net::address::Address;
 use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
+use crate::proxy::register::{Register, RegisterMetrics};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Drain, Holds, Proxy, Shared, Watermark};
@@ -57,6 +58,7 @@ impl App {
         let admin = bind(&admin)?;
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel(drain_config.stream_jitter);
+        let registered = RegisterMetrics::new(&metrics);
         let shared = Shared {
             drain: drain.clone(),
             holds: Holds::new(&proxy.hold, HoldMetrics::new(&metrics)),
@@ -64,6 +66,7 @@ impl App {
             metrics: ProxyMetrics::new(&metrics),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
+            register: proxy.register.as_ref().map(|config| Register::new(config, registered)),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };
         let cluster = Cluster::try_new(&upstream, &metrics, control)?;

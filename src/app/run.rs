@@ -11,6 +11,7 @@ use super::App;
 use super::thread::Thread;
 use crate::admin;
 use crate::listen::accept::{Acceptor, TlsListener};
+use crate::proxy::Proxy;
 
 impl App {
     /// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
@@ -44,7 +45,7 @@ impl App {
                     .collect::<io::Result<_>>()?,
                 parked,
                 open: open.clone(),
-                follow: Box::pin(async move { proxy.follow().await }),
+                follow: Box::pin(follow(proxy, (index == 0).then(|| open_sender.clone()))),
             };
             thread.start(index, running.clone())?;
         }
@@ -81,6 +82,17 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// What a thread does beside its connections. One of them is known to other proxies, and keeps the process
+/// from ending before it is that no longer.
+async fn follow(proxy: Arc<Proxy>, registers: Option<watch::Sender<()>>) {
+    let register = async {
+        if let Some(_open) = registers {
+            proxy.register().await;
+        }
+    };
+    tokio::join!(proxy.follow(), register);
 }
 
 /// TLS connections that wait for their thread; more wait in their handshake tasks.

@@ -6,7 +6,7 @@ use super::{Overrides, defaults, tls};
 use crate::listen::config::Listener;
 use crate::net::address::Address;
 use crate::tls::server;
-use crate::types::client::Terms;
+use crate::types::client::{Serves, Terms};
 
 pub(super) fn listeners(
     root: &mut Section,
@@ -26,8 +26,9 @@ pub(super) fn listeners(
         let tls_path = section.path_of("tls");
         let server = tls::server(section.section("tls", errors), errors);
         let coalesce = section.flag("coalesce", errors).unwrap_or(true);
+        let serves = serves(&mut section, errors);
         section.finish(errors);
-        let terms = Terms { coalesces: coalesce, ..Terms::default() };
+        let terms = Terms { coalesces: coalesce, serves, ..Terms::default() };
         let listener = url.and_then(|url| listener(url, server, &tls_path, errors));
         listeners.extend(listener.map(|listener| Listener { terms, ..listener }));
     }
@@ -53,6 +54,17 @@ pub(super) fn listeners(
         listeners.extend(url.map(|url| Listener { url, tls: None, terms: Terms::default() }));
     }
     listeners
+}
+
+fn serves(section: &mut Section, errors: &mut Vec<String>) -> Serves {
+    match section.text("serve", errors).as_deref() {
+        None | Some("all") => Serves::All,
+        Some("info") => Serves::Info,
+        Some(other) => {
+            errors.push(format!("{}: expected all or info, found {other:?}", section.path_of("serve")));
+            Serves::All
+        }
+    }
 }
 
 fn listener(

@@ -12,6 +12,7 @@ mod defaults;
 mod hubs;
 mod listen;
 mod prefixes;
+mod register;
 mod resolve;
 mod section;
 mod share;
@@ -26,7 +27,7 @@ use crate::net::address::Address;
 use crate::proxy;
 use crate::telemetry::log;
 
-pub use resolve::load;
+pub use resolve::{load, of_text};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

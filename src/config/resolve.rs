@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::listen::{listeners, local_url};
+use super::listen::listeners;
 use super::section::Section;
 use super::{Config, ConfigErrors, Drain, Overrides, defaults, hubs, yaml};
 use crate::listen::config::{Limits, Listener};
@@ -18,7 +18,12 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
             .map_err(|error| ConfigErrors(vec![format!("{}: {error}", path.display())]))?,
     };
     let name = file.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    let root = yaml::parse(&text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
+    of_text(&name, &text, overrides)
+}
+
+/// The same for a text; `name` stands before what is wrong with its syntax.
+pub fn of_text(name: &str, text: &str, overrides: &Overrides) -> Result<Config, ConfigErrors> {
+    let root = yaml::parse(text).map_err(|error| ConfigErrors(vec![format!("{name}{error}")]))?;
     let mut errors = Vec::new();
     let config = resolve(Section::root(root, &mut errors), overrides, &mut errors);
     match config {
@@ -85,18 +90,11 @@ fn proxy(
 ) -> proxy::Config {
     let mut route = root.section("route", errors);
     let leader_aware = route.flag("leader-aware", errors).unwrap_or(true);
-    let member_list = route.text("member-list", errors);
-    let is_local = match member_list.as_deref() {
-        None | Some("passthrough") => false,
-        Some("local") => true,
-        Some(other) => {
-            errors.push(format!("route.member-list: expected passthrough or local, found {other:?}"));
-            false
-        }
-    };
+    let member_list = super::register::member_list(&mut route, listeners, errors);
     let watermark_wait = route.duration("watermark-wait", errors).unwrap_or(defaults::WATERMARK_WAIT);
     let share_reads = route.flag("share-reads", errors).unwrap_or(false);
     route.finish(errors);
+    let register = super::register::read(root, &member_list, listeners, errors);
     let mut retry = root.section("retry", errors);
     let retry_config = proxy::config::Retry {
         read_limit: retry.duration("read-limit", errors).unwrap_or(defaults::READ_LIMIT),
@@ -116,7 +114,8 @@ fn proxy(
         retry_buffer,
         retry_buffer_total,
         leader_aware,
-        member_list_url: is_local.then(|| local_url(listeners)).flatten(),
+        member_list,
+        register,
         share_reads,
         watermark_wait,
         retry: retry_config,
@@ -285,7 +284,8 @@ log: {level: warn, format: text}
         assert_eq!((health.idle_interval.as_secs(), health.lag_entries_max), (7, 100));
         assert_eq!(config.proxy.retry.hedge_after, Some(Duration::from_millis(5)));
         assert_eq!(config.proxy.hold.calls, 7);
-        assert_eq!(config.proxy.member_list_url.as_deref(), Some("http://127.0.0.1:2379"));
+        let local = proxy::MemberList::Local("http://127.0.0.1:2379".to_owned());
+        assert_eq!(config.proxy.member_list, local);
         assert_eq!(config.drain.stream_jitter, Duration::from_millis(100));
         assert_eq!((config.threads, config.admin.port), (2, 1));
         assert_eq!(config.log.format, log::Format::Text);

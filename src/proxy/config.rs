@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{lease, watch};
+use super::{lease, register, watch};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -12,8 +12,9 @@ pub struct Config {
     pub retry_buffer_total: usize,
     /// Whether members are told apart by who leads.
     pub leader_aware: bool,
-    /// The client URL of every member in an answer of `MemberList`; `None` leaves them as they are.
-    pub member_list_url: Option<String>,
+    pub member_list: MemberList,
+    /// Who this proxy is among others, if anybody shall know.
+    pub register: Option<register::Config>,
     /// Whether equal reads share calls.
     pub share_reads: bool,
     /// How long a stale serializable answer may wait for a fresher one.
@@ -22,6 +23,16 @@ pub struct Config {
     pub hold: Hold,
     pub lease: lease::Config,
     pub watch: watch::Config,
+}
+
+/// What clients that ask for the members are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberList {
+    /// The members, each with this client URL.
+    Local(String),
+    Passthrough,
+    /// The proxies, as [`register`] knows them.
+    Registered,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //!   equal reads: route ─> share (one call for several) ─> upstream …
 //!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
 //!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
+//!   member lists, if the proxies are asked for: identity ─> register ─> settle
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
@@ -31,6 +32,7 @@ pub mod metrics;
 mod peek;
 mod persist;
 mod read_ahead;
+pub mod register;
 mod replay;
 mod retry;
 mod route;
@@ -47,7 +49,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
 
-pub use config::Config;
+pub use config::{Config, MemberList};
 pub use drain::Drain;
 pub use hold::Holds;
 pub use watermark::Watermark;
@@ -68,6 +70,7 @@ pub struct Proxy {
     watches: watch::Hub,
     leases: lease::Hub,
     reads: share::Reads,
+    register: Option<register::Register>,
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
@@ -82,12 +85,13 @@ pub struct Shared {
     pub metrics: metrics::ProxyMetrics,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
+    pub register: Option<register::Register>,
     pub watermark: Watermark,
 }
 
 impl Proxy {
     pub fn new(config: &Config, upstream: Upstream, shared: Shared) -> Arc<Self> {
-        let Shared { drain, holds, leases, metrics, reads, watches, watermark } = shared;
+        let Shared { drain, holds, leases, metrics, reads, register, watches, watermark } = shared;
         Arc::new(Self {
             config: config.clone(),
             admission: admit::Admission::new(),
@@ -102,6 +106,7 @@ impl Proxy {
             watches,
             leases,
             reads: share::Reads::new(config.share_reads, reads),
+            register,
             retries: retry::Budget::new(&config.retry, Instant::now()),
             drain,
             metrics,
@@ -116,10 +121,16 @@ impl Proxy {
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
         }
+        if let Err(status) = admit::find(&call) {
+            return settlement.refuse(&status);
+        }
         if self.upstream.presents_common_name()
             && let Err(status) = identity::disown(&mut call.head.headers)
         {
             return settlement.refuse(&status);
+        }
+        if let Some(frame) = self.own_member_list(&call) {
+            return settlement.answer(frame);
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
@@ -189,7 +200,7 @@ impl Proxy {
         plan: route::Plan,
         started: Instant,
     ) -> Result<Answered, Unanswered> {
-        let is_member_list = call.rpc.path == "/etcdserverpb.Cluster/MemberList";
+        let is_member_list = call.rpc.path == MEMBER_LIST;
         let copy = copy::Copy::of(&mut call);
         let mark = self.watermark.revision();
         let mut answer = match self.upstream.try_send(call, &plan.route, Places::default()) {
@@ -201,7 +212,8 @@ impl Proxy {
             },
             Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
         };
-        if let Some(url) = self.config.member_list_url.as_ref().filter(|_| is_member_list)
+        if let MemberList::Local(url) = &self.config.member_list
+            && is_member_list
             && let Some(data) = &mut answer.body.data
             && let Some(localized) = member_list::localize(data, url)
         {
@@ -217,6 +229,20 @@ impl Proxy {
             self.upstream.suspect();
         }
         Ok(Answered { answer, header, plan, mark })
+    }
+
+    /// The proxies instead of the members.
+    fn own_member_list(&self, call: &Call) -> Option<Bytes> {
+        let register =
+            self.register.as_ref().filter(|_| self.config.member_list == MemberList::Registered)?;
+        (call.rpc.path == MEMBER_LIST && call.is_grpc()).then(|| register.member_list())
+    }
+
+    /// Is one of the proxies that the cluster knows, until a drain has begun and it is none any longer.
+    pub async fn register(self: &Arc<Self>) {
+        if let Some(register) = &self.register {
+            register.run(self, &self.drain).await;
+        }
     }
 
     /// Connects to the cluster ahead of the first call, and follows its changes.
@@ -254,6 +280,8 @@ enum Unanswered {
     Failed(Failure),
     Status(Status),
 }
+
+const MEMBER_LIST: &str = "/etcdserverpb.Cluster/MemberList";
 
 fn unroutable(why: route::Unroutable) -> Unanswered {
     Unanswered::Status(match why {

@@ -93,6 +93,12 @@ impl Settlement {
         if self.grpc { Reply::trailers_only(status) } else { Reply::text(status) }
     }
 
+    /// A whole answer of our own, with what it says.
+    pub fn answer(mut self, frame: Bytes) -> Reply {
+        self.account.on_code(Code::Ok);
+        Reply::grpc(Body::Whole(frame, Box::new(Status::new(Code::Ok, "").trailers())))
+    }
+
     /// Passes the member's answer on, under our rules.
     pub fn settle(mut self, answered: Answered, drain: &Drain, upstream: &Upstream) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;

@@ -7,6 +7,7 @@
 pub mod client;
 mod pem;
 pub mod server;
+mod unverified;
 
 use std::path::PathBuf;
 use std::sync::Arc;

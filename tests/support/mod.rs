@@ -14,5 +14,5 @@ pub(crate) mod sidecar;
 pub(crate) mod tools;
 pub(crate) mod upstream;
 
-mod http;
-mod process;
+pub(crate) mod http;
+pub(crate) mod process;
