@@ -19,6 +19,7 @@ use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
+use crate::proxy::register::{Register, RegisterMetrics};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Drain, Holds, Proxy, Settings, Shared, Watermark};
@@ -81,6 +82,7 @@ impl App {
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
+        let registered = RegisterMetrics::new(&metrics);
         let shared = Shared {
             settings: settings.clone(),
             drain: drain.clone(),
@@ -90,6 +92,7 @@ impl App {
             namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
+            register: proxy.register.as_ref().map(|config| Register::new(config, registered)),
             registry: metrics.clone(),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };

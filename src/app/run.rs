@@ -16,6 +16,7 @@ use crate::admin::health::Phase;
 use crate::config::Drain;
 use crate::listen::accept::{Acceptor, Handover, TlsListener};
 use crate::net::unix_socket::SocketFile;
+use crate::proxy::Proxy;
 use crate::proxy::drain::DrainSignal;
 
 impl App {
@@ -76,7 +77,7 @@ impl App {
                 parked,
                 open: open.clone(),
                 heartbeat: self.heartbeats.of(index),
-                follow: Box::pin(async move { proxy.follow().await }),
+                follow: Box::pin(follow(proxy, (index == 0).then(|| open_sender.clone()))),
             };
             thread.start(index, running.clone())?;
         }
@@ -176,6 +177,17 @@ impl Stop {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// What a thread does beside its connections. One of them is known to other proxies, and keeps the process
+/// from ending before it is that no longer.
+async fn follow(proxy: Arc<Proxy>, registers: Option<watch::Sender<()>>) {
+    let register = async {
+        if let Some(_open) = registers {
+            proxy.register().await;
+        }
+    };
+    tokio::join!(proxy.follow(), register);
 }
 
 /// TLS connections that wait for their thread; more wait in their handshake tasks.

@@ -19,6 +19,7 @@ mod listen;
 mod prefixes;
 mod process;
 pub mod reference;
+mod register;
 mod resolve;
 mod section;
 mod share;

@@ -8,6 +8,7 @@
 //!   equal reads: route ─> share (one call for several) ─> upstream …
 //!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
 //!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
+//!   member lists, if the proxies are asked for: identity ─> register ─> settle
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
@@ -35,6 +36,7 @@ mod own;
 pub(crate) mod peek;
 mod persist;
 mod read_ahead;
+pub mod register;
 mod replay;
 mod retry;
 mod route;
@@ -53,7 +55,7 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use hyper::body::Body as HttpBody;
 
-pub use config::{Config, Settings};
+pub use config::{Config, MemberList, Settings};
 pub use drain::Drain;
 pub use hold::Holds;
 pub use watermark::Watermark;
@@ -76,6 +78,7 @@ pub struct Proxy {
     leases: lease::Hub,
     reads: share::Reads,
     namespaces: namespace::Namespaces,
+    register: Option<register::Register>,
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
@@ -93,6 +96,7 @@ pub struct Shared {
     pub namespaces: namespace::Namespaces,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
+    pub register: Option<register::Register>,
     /// To be shown.
     pub registry: Metrics,
     pub watermark: Watermark,
@@ -108,6 +112,7 @@ impl Proxy {
             metrics,
             namespaces,
             reads,
+            register,
             registry,
             watches,
             watermark,
@@ -123,6 +128,7 @@ impl Proxy {
             leases,
             reads: share::Reads::new(reads),
             namespaces,
+            register,
             retries: retry::Budget::new(Instant::now()),
             drain,
             metrics,
@@ -161,6 +167,9 @@ impl Proxy {
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
         }
+        if let Err(status) = admit::find(&call) {
+            return settlement.refuse(&status);
+        }
         if self.upstream.presents_common_name()
             && let Err(status) = identity::disown(&mut call.head.headers)
         {
@@ -168,6 +177,9 @@ impl Proxy {
         }
         if call.rpc.is_own() {
             return settlement.answer(own::answer(&call, &self.registry, &self.upstream.view()));
+        }
+        if let Some(frame) = self.own_member_list(&call) {
+            return settlement.answer_grpc(frame);
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
@@ -249,7 +261,7 @@ impl Proxy {
             },
             Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
         };
-        if is_member_list && let Some(url) = &self.settings.load().member_list_url {
+        if is_member_list && let MemberList::Local(url) = &self.settings.load().member_list {
             member_list::localize(&mut answer, url, plan.gateway);
         }
         let header = retry::header(&plan, &answer);
@@ -262,6 +274,21 @@ impl Proxy {
             self.upstream.suspect();
         }
         Ok(Answered { answer, header, plan, mark })
+    }
+
+    /// The proxies instead of the members.
+    fn own_member_list(&self, call: &Call) -> Option<Bytes> {
+        let register = self.register.as_ref()?;
+        let is_asked = member_list::is_asked_by(call.rpc) && call.is_grpc();
+        let is_known = || self.settings.load().member_list == MemberList::Registered;
+        (is_asked && is_known()).then(|| register.member_list())
+    }
+
+    /// Is one of the proxies that the cluster knows, until a drain has begun and it is none any longer.
+    pub async fn register(self: &Arc<Self>) {
+        if let Some(register) = &self.register {
+            register.run(self, &self.drain).await;
+        }
     }
 
     /// For what passes without being a call.

@@ -126,7 +126,12 @@ impl Driver {
         match (source, &self.config.dns, &self.config.srv) {
             (Source::Dns, Some(address), _) => resolver.addresses(address).await,
             (Source::Srv, _, Some(srv)) => {
-                let services = resolver.services(&srv.domain, &srv.name).await?;
+                let mut services = resolver.services(&srv.domain, &srv.name).await?;
+                services.seeds.retain(|seed| srv.insecure || seed.address.tls);
+                if services.seeds.is_empty() {
+                    let name = format!("{} (insecure-discovery is off)", srv.domain);
+                    return Err(DnsError::Absent { name, kind: "SRV https" });
+                }
                 // Otherwise the system resolves the targets, whenever a connection is made.
                 let by_ours = !self.config.nameservers.is_empty();
                 if by_ours { self.resolve_targets(resolver, services).await } else { Ok(services) }

@@ -1,0 +1,8 @@
+//! `etcdlet grpc-proxy` and `etcdlet gateway` beside the commands of etcd that they stand in for.
+
+mod alike;
+mod flags;
+mod register;
+mod subject;
+mod tls;
+mod wrong;
