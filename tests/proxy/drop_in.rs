@@ -2,6 +2,8 @@
 
 mod alike;
 mod flags;
+mod gateway;
+mod names;
 mod register;
 mod subject;
 mod tls;

@@ -76,7 +76,7 @@ fn listed(etcd: &Etcd, subject: &Subject, urls: &[String]) {
     });
 }
 
-fn until(what: &str, subject: &Subject, condition: impl Fn() -> bool) {
+pub(super) fn until(what: &str, subject: &Subject, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !condition() {
         assert!(Instant::now() < deadline, "{what} of {}: {}", subject.url(), subject.log());
