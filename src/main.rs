@@ -1,15 +1,13 @@
-//! The process: arguments, configuration, logs, then the [`App`] until it stops.
+//! The process: arguments, and what they ask for.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use etcdlet::app::{App, Start, check};
+use etcdlet::app::{check, serve};
 use etcdlet::cli::drop_in::DropIn;
 use etcdlet::cli::pflag::Exit;
 use etcdlet::cli::{Cli, Command, Run, gateway, grpc_proxy};
 use etcdlet::config::{ConfigErrors, Source};
-use etcdlet::net::nofile;
-use etcdlet::telemetry::log;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
@@ -47,28 +45,6 @@ fn exit_code(outcome: Result<(), Error>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// `stand_in`: whose lines are told, where etcdlet stands in for a proxy of etcd's.
-fn serve(source: Source, stand_in: Option<&DropIn>) -> Result<(), Error> {
-    let document = source.read()?;
-    let config = document.resolve()?;
-    let levels = log::install(config.log)?;
-    let open_files = nofile::raise();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?open_files, "starting");
-    if let Some(stand_in) = stand_in {
-        stand_in.tell_idle_flags();
-    }
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = App::build(Start { source, document, config, levels }, control.handle())?;
-    // Every listener is bound: who connects now is served.
-    if let Some(stand_in) = stand_in {
-        stand_in.tell_ready();
-    }
-    control.block_on(app.run())?;
-    // Not joined: a thread whose connections were cut at the limit would wait for them.
-    control.shutdown_background();
-    Ok(())
 }
 
 fn check_config(run: Run) -> Result<(), Error> {

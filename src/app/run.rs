@@ -21,8 +21,8 @@ use crate::proxy::drain::DrainSignal;
 
 impl App {
     /// Serves until SIGTERM, SIGINT or the admin port says stop, then drains. A second signal ends at
-    /// once.
-    pub async fn run(mut self) -> io::Result<()> {
+    /// once. `on_serving` is called when clients are served, and signals are heeded.
+    pub async fn run(mut self, on_serving: impl FnOnce()) -> io::Result<()> {
         let stop = Stop::try_new(self.shown.drain.clone())?;
         let hangup = signal(SignalKind::hangup())?;
         let (listener, tls) = (self.admin.0.try_clone()?, self.admin.1.clone());
@@ -32,6 +32,7 @@ impl App {
         let (notifier, drain) = (Notifier::from_environment(), self.reloader.drain());
         self.phase.send_replace(Phase::Serving);
         notifier.ready();
+        on_serving();
         tokio::spawn(notifier.clone().follow(self.shown.health.clone()));
         let reloading = tokio::spawn(self.reloader.run(hangup, notifier.clone()));
         let files = self.listeners.files;

@@ -4,6 +4,7 @@ mod alike;
 mod flags;
 mod gateway;
 mod names;
+mod pings;
 mod register;
 mod subject;
 mod tls;

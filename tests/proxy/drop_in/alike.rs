@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use super::register::until;
 use super::subject::{GRPC_PROXY_READY, Subject};
 use crate::support::etcd::Etcd;
 use crate::support::http;
@@ -81,6 +82,13 @@ fn metrics_and_health_have_a_listener_of_their_own() {
         assert!(status == 200 && body.contains("etcd_server_has_leader"), "{status} {body}");
         let (status, body) = get("/health");
         assert!(status == 200 && body.contains(r#""health":"true""#), "{status} {body}");
+        for (path, expected) in [("/proxy/metrics", "# TYPE "), ("/proxy/health", r#""health":"true""#)] {
+            // From a first look at the member on.
+            until(path, &subject, || {
+                let (status, body) = get(path);
+                status == 200 && body.contains(expected)
+            });
+        }
         for path in ["/", "/version", "/v3/kv/range", "/livez"] {
             assert_eq!(get(path).0, 404, "{path}");
         }

@@ -50,13 +50,21 @@ impl Subject {
         self.listen.to_string()
     }
 
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.listen
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     pub(super) fn log(&self) -> String {
         self.process.log()
     }
 
     /// Asks it to end and waits until it has.
     pub(super) fn terminate(&mut self) -> ExitStatus {
-        self.process.signal(Signal::TERM);
+        self.signal(Signal::TERM);
         let status = self.process.wait(LIMIT);
         status.unwrap_or_else(|| panic!("it ignores SIGTERM: {}", self.process.report()))
     }
