@@ -111,5 +111,5 @@ pub(super) fn discovery(given: &Given, endpoints: &[String]) -> Vec<(&'static st
 
 /// What is wrong, with flags in the place of keys.
 fn by_flags(error: String, flags: &[(&str, &str)]) -> String {
-    flags.iter().fold(error, |error, (key, flag)| error.replace(key, flag))
+    flags.iter().fold(error, |error, &(key, flag)| error.replace(key, flag))
 }

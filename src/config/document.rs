@@ -49,6 +49,7 @@ impl Source {
         Self { origin: Origin::Text(text), overrides }
     }
 
+    /// Where it is read, if it is a file.
     pub fn file(&self) -> Option<&Path> {
         match &self.origin {
             Origin::File(path) => Some(path),
