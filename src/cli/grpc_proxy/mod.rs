@@ -91,8 +91,8 @@ fn document(given: &Given) -> Value {
     Value::Object(root)
 }
 
-/// Zero is etcd's word for what Go's gRPC does when nothing is said, which is the default of the two
-/// others but not of the first.
+/// Zero is etcd's word for what Go's gRPC does when nothing is said (`newGRPCProxyServer`, and grpc-go's
+/// `internal/transport/defaults.go`), which is the default of the two others but not of the first.
 fn keep_alive(given: &Given) -> Map<String, Value> {
     let mut limits = Map::new();
     for name in ["grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout"] {
