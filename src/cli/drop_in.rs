@@ -38,9 +38,13 @@ impl DropIn {
     ) -> Result<Self, Exit> {
         let source = Source::of_text(document.to_string(), overrides(given)?);
         if let Err(ConfigErrors(errors)) = source.read().and_then(|document| document.resolve()) {
-            let mut told: Vec<String> = errors.into_iter().map(|error| by_flags(error, flags)).collect();
-            // A flag for two listeners is wrong twice.
-            told.dedup();
+            let mut told: Vec<String> = Vec::new();
+            for error in errors.into_iter().map(|error| by_flags(error, flags)) {
+                // A flag for two listeners is wrong twice.
+                if !told.contains(&error) {
+                    told.push(error);
+                }
+            }
             return Err(Exit::failed(told.join("\n")));
         }
         let idle = given.set().filter(|flag| matches!(flag.fate, Fate::Idle(_))).collect();
@@ -73,11 +77,10 @@ fn overrides(given: &Given) -> Result<Overrides, Exit> {
         Ok(threads @ 1..=256) => Ok(threads),
         _ => Err(Exit::failed(format!("ETCDLET_THREADS: expected a number from 1 to 256, found {text:?}"))),
     });
-    let debug = given.is_given("debug") && given.bool("debug");
     Ok(Overrides {
         admin_url: var("ETCDLET_ADMIN_URL"),
         threads: threads.transpose()?,
-        log_level: if debug { Some("debug".to_owned()) } else { var("ETCDLET_LOG_LEVEL") },
+        log_level: if given.is_set("debug") { Some("debug".to_owned()) } else { var("ETCDLET_LOG_LEVEL") },
         log_format: var("ETCDLET_LOG_FORMAT"),
         ..Overrides::default()
     })

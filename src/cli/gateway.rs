@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::drop_in::{DropIn, Line, admin, discovery, listen_url};
 use super::pflag::Fate::{Done, Idle};
 use super::pflag::Kind::{Bool, Duration, Strings, Text};
-use super::pflag::{Exit, Fate, Flag, Given, Group, Kind, parse};
+use super::pflag::{Exit, Flag, Given, Group, parse};
 use crate::net::address::Address;
 
 /// `arguments` are those behind `gateway`.
@@ -25,19 +25,15 @@ pub static GROUP: Group = Group {
     flags: &FLAGS,
 };
 
-const fn flag(name: &'static str, kind: Kind, default: &'static str, fate: Fate, help: &'static str) -> Flag {
-    Flag { name, kind, default, help, fate }
-}
-
 #[rustfmt::skip]
 static FLAGS: [Flag; 7] = [
-    flag("discovery-srv", Text, "", Done, "domain whose SRV records name the cluster; --endpoints does not count then"),
-    flag("discovery-srv-name", Text, "", Done, "suffix of the SRV service names"),
-    flag("endpoints", Strings, "127.0.0.1:2379", Done, "the cluster, with commas between"),
-    flag("insecure-discovery", Bool, "false", Done, "use SRV records without TLS too"),
-    flag("listen-addr", Text, "127.0.0.1:23790", Done, "where clients connect"),
-    flag("retry-delay", Duration, "1m0s", Idle("a member that comes back is used as soon as it answers a probe"), ""),
-    flag("trusted-ca-file", Text, "", Done, "CA that signed the cluster's certificates, which probes verify"),
+    Flag::new("discovery-srv", Text, "", Done, "domain whose SRV records name the cluster; --endpoints does not count then"),
+    Flag::new("discovery-srv-name", Text, "", Done, "suffix of the SRV service names"),
+    Flag::new("endpoints", Strings, "127.0.0.1:2379", Done, "the cluster, with commas between"),
+    Flag::new("insecure-discovery", Bool, "false", Done, "use SRV records without TLS too"),
+    Flag::new("listen-addr", Text, "127.0.0.1:23790", Done, "where clients connect"),
+    Flag::new("retry-delay", Duration, "1m0s", Idle("a member that comes back is used as soon as it answers a probe"), ""),
+    Flag::new("trusted-ca-file", Text, "", Done, "CA that signed the cluster's certificates, which probes verify"),
 ];
 
 /// What etcd refuses in its own words: above all, to pass connections on to itself.
@@ -89,7 +85,7 @@ fn document(given: &Given) -> Value {
         upstream.insert("tls".to_owned(), json!({"insecure-skip-tls-verify": true}));
     }
     json!({
-        "listen": [{"url": listen_url("http", &given.text("listen-addr")), "protocol": "tcp"}],
+        "listen": [{"url": listen_url("tcp", &given.text("listen-addr"))}],
         "upstream": upstream,
         "admin": admin(),
     })
@@ -124,7 +120,7 @@ mod tests {
         assert_eq!(
             document(&given("")),
             json!({
-                "listen": [{"url": "http://127.0.0.1:23790", "protocol": "tcp"}],
+                "listen": [{"url": "tcp://127.0.0.1:23790"}],
                 "upstream": {"endpoints": ["127.0.0.1:2379"], "sync-members": false},
                 "admin": {"url": "http://127.0.0.1:0"},
             })

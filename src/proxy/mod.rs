@@ -280,9 +280,10 @@ impl Proxy {
     /// The proxies instead of the members.
     fn own_member_list(&self, call: &Call) -> Option<Bytes> {
         let register = self.register.as_ref()?;
-        let is_asked = member_list::is_asked_by(call.rpc) && call.is_grpc();
-        let is_known = || self.settings.load().member_list == MemberList::Registered;
-        (is_asked && is_known()).then(|| register.member_list())
+        let is_asked = member_list::is_asked_by(call.rpc)
+            && call.is_grpc()
+            && self.settings.load().member_list == MemberList::Registered;
+        is_asked.then(|| register.member_list())
     }
 
     /// Is one of the proxies that the cluster knows, until a drain has begun and it is none any longer.

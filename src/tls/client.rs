@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::client::ResolvesClientCert;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
@@ -123,16 +121,21 @@ impl Config {
 impl Made {
     fn try_new(config: &Config, files: Files) -> Result<Self, TlsError> {
         let provider = provider();
-        let verifier = verifier(config, &files, &provider)?;
+        let roots = roots(config, &files)?.map(Arc::new);
         let read = config.identity.as_ref().map(|identity| pair::read(&files, identity, &provider));
         let (pair, expiry) = read.transpose()?.unzip();
         let common_name = pair.as_ref().and_then(|pair| leaf::common_name(&pair.cert[0]));
         let pair = pair.map(|pair| Arc::new(SingleCertAndKey::from(pair)) as Arc<dyn ResolvesClientCert>);
         let build = |protocol: &[u8]| -> Result<Arc<ClientConfig>, TlsError> {
             let builder = ClientConfig::builder_with_provider(provider.clone())
-                .with_protocol_versions(&[&TLS13, &TLS12])?
-                .dangerous()
-                .with_custom_certificate_verifier(verifier.clone());
+                .with_protocol_versions(&[&TLS13, &TLS12])?;
+            let builder = match &roots {
+                Some(roots) => builder.with_root_certificates(roots.clone()),
+                None => {
+                    let unverified = Arc::new(Unverified(provider.clone()));
+                    builder.dangerous().with_custom_certificate_verifier(unverified)
+                }
+            };
             let mut client = match &pair {
                 None => builder.with_no_client_auth(),
                 Some(pair) => builder.with_client_cert_resolver(pair.clone()),
@@ -145,20 +148,13 @@ impl Made {
     }
 }
 
-fn verifier(
-    config: &Config,
-    files: &Files,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    if config.skip_verify {
-        return Ok(Arc::new(Unverified(provider.clone())));
+/// `None`: nothing is verified.
+fn roots(config: &Config, files: &Files) -> Result<Option<RootCertStore>, TlsError> {
+    match &config.cacert {
+        _ if config.skip_verify => Ok(None),
+        Some(path) => pem::roots(files, path).map(Some),
+        None => system_roots().map(Some),
     }
-    let roots = Arc::new(match &config.cacert {
-        Some(path) => pem::roots(files, path)?,
-        None => system_roots()?,
-    });
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
-    Ok(verifier.expect("there is a root, and no revocation list"))
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {

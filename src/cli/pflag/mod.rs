@@ -18,7 +18,6 @@ mod value;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use duration::parse as parse_duration;
 pub use parse::{Given, parse};
 
 /// One flag of etcd's.
@@ -29,6 +28,18 @@ pub struct Flag {
     pub default: &'static str,
     pub help: &'static str,
     pub fate: Fate,
+}
+
+impl Flag {
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        fate: Fate,
+        help: &'static str,
+    ) -> Self {
+        Self { name, kind, default, help, fate }
+    }
 }
 
 /// What may stand behind it.

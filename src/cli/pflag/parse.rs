@@ -132,11 +132,6 @@ impl Given {
         self.set().any(|flag| flag.name == name)
     }
 
-    /// Given, whatever it says.
-    pub fn is_given(&self, name: &str) -> bool {
-        self.values.contains_key(name)
-    }
-
     /// Several values of a list with commas between them.
     pub fn text(&self, name: &str) -> String {
         match self.values.get(name) {
@@ -175,7 +170,7 @@ mod tests {
     use super::*;
 
     const fn flag(name: &'static str, kind: Kind, default: &'static str) -> Flag {
-        Flag { name, kind, default, help: "help", fate: Fate::Done }
+        Flag::new(name, kind, default, Fate::Done, "help")
     }
 
     static GROUP: Group = Group {
@@ -214,9 +209,7 @@ mod tests {
         assert_eq!(given.list("endpoints"), ["127.0.0.1:2379"]);
         let given = read("start --endpoints a,b --endpoints=c --bool=F --text=").unwrap();
         assert_eq!(given.list("endpoints"), ["a", "b", "c"]);
-        assert!(
-            !given.bool("bool") && given.is_given("bool") && !given.is_set("bool") && !given.is_set("text")
-        );
+        assert!(!given.bool("bool") && !given.is_set("bool") && !given.is_set("text"));
         assert_eq!(read("start --endpoints= -- --bogus").unwrap().list("endpoints"), [""; 0]);
         assert_eq!(read("--text x start").unwrap().text("text"), "x");
         assert!(!read("start --pause 60s --u32 4294967295").unwrap().is_set("pause"));

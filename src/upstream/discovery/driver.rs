@@ -127,10 +127,11 @@ impl Driver {
             (Source::Dns, Some(address), _) => resolver.addresses(address).await,
             (Source::Srv, _, Some(srv)) => {
                 let mut services = resolver.services(&srv.domain, &srv.name).await?;
-                services.seeds.retain(|seed| srv.insecure || seed.address.tls);
-                if services.seeds.is_empty() {
-                    let name = format!("{} (insecure-discovery is off)", srv.domain);
-                    return Err(DnsError::Absent { name, kind: "SRV https" });
+                if !srv.insecure {
+                    services.seeds.retain(|seed| seed.address.tls);
+                    if services.seeds.is_empty() {
+                        return Err(DnsError::Insecure(srv.domain.clone()));
+                    }
                 }
                 // Otherwise the system resolves the targets, whenever a connection is made.
                 let by_ours = !self.config.nameservers.is_empty();

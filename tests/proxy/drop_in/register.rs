@@ -16,8 +16,12 @@ fn proxies_of_both_kinds_see_each_other() {
     let endpoints = format!("--endpoints={}", etcd.addr());
     let start = |program: &dyn Fn() -> Command, ttl: &str| {
         let ttl = format!("--resolver-ttl={ttl}");
-        let line =
-            [&endpoints, "--advertise-client-url={listen}", "--resolver-prefix=/proxies", ttl.as_str()];
+        let line = [
+            endpoints.as_str(),
+            "--advertise-client-url={listen}",
+            "--resolver-prefix=/proxies",
+            ttl.as_str(),
+        ];
         Subject::start(program, "grpc-proxy", &line, GRPC_PROXY_READY)
     };
     let theirs = start(&|| etcd.release().program("etcd"), "60");
