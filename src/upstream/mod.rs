@@ -34,6 +34,7 @@ pub mod lane;
 mod link;
 pub mod metrics;
 mod pool;
+mod response;
 mod send;
 mod tunnel;
 mod uri;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use h2::Reason;
-use h2::client::ResponseFuture;
 use http::Request;
 use http::request::Parts;
 use http::uri::Scheme;
@@ -17,6 +16,7 @@ use super::http1::{self, GRPC_ONLY};
 use super::lane::{LaneKind, Offer};
 use super::link::Opened;
 use super::pool::{Routes, Upstream};
+use super::response::Awaited;
 use super::uri::aim;
 use super::view::{self, Leader, Member, Standing, View};
 use super::vitals::{Path, Waited};
@@ -52,7 +52,7 @@ pub struct Sent {
 enum Progress {
     /// Boxed: few calls are, and all are this large.
     H1(Box<(Call, Arc<Connections>)>),
-    H2(ResponseFuture, Exchange),
+    H2(Awaited, Exchange),
 }
 
 /// A call that no member has got.
@@ -310,11 +310,11 @@ fn send_body(mut body: Body, opened: Opened) -> Progress {
             Some(tokio::spawn(sending).abort_handle())
         }
     };
-    Progress::H2(response, Exchange { _lease: lease, sending })
+    Progress::H2(Awaited::new(response), Exchange { _lease: lease, sending })
 }
 
 async fn receive(
-    response: ResponseFuture,
+    response: Awaited,
     exchange: Exchange,
     from: From,
     gathers: Option<Gather>,

@@ -129,7 +129,7 @@ fn all_are(view: &Value, endpoints: &[String], expected: &str) -> bool {
     endpoints.iter().all(|endpoint| standing(view, endpoint) == expected)
 }
 
-async fn view_becomes(
+pub(crate) async fn view_becomes(
     sidecar: &Sidecar,
     limit: Duration,
     what: &str,
