@@ -1,24 +1,37 @@
-//! The process: arguments, configuration, logs, then the [`App`] until it stops.
+//! The process: arguments, and what they ask for.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use etcdlet::app::{App, Start, check};
-use etcdlet::cli::{Cli, Command, Run};
+use etcdlet::app::{check, serve};
+use etcdlet::cli::drop_in::DropIn;
+use etcdlet::cli::pflag::Exit;
+use etcdlet::cli::{Cli, Command, Run, gateway, grpc_proxy};
 use etcdlet::config::{ConfigErrors, Source};
-use etcdlet::net::nofile;
-use etcdlet::telemetry::log;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command() {
         Command::CheckConfig(run) => check_config(*run),
-        Command::Run(run) => serve(*run),
+        Command::Run(run) => serve(source(*run), None),
+        Command::GrpcProxy(raw) => return drop_in(grpc_proxy::read(&raw.into_texts())),
+        Command::Gateway(raw) => return drop_in(gateway::read(&raw.into_texts())),
         Command::Probe(probe) => probe.run().map_err(Into::into),
         Command::Version => {
             println!("etcdlet {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
     };
+    exit_code(outcome)
+}
+
+fn drop_in(read: Result<DropIn, Exit>) -> ExitCode {
+    match read {
+        Ok(drop_in) => exit_code(serve(drop_in.source.clone(), Some(&drop_in))),
+        Err(exit) => exit.tell(),
+    }
+}
+
+fn exit_code(outcome: Result<(), Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -34,24 +47,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let start = Start::read(source(run))?;
-    let levels = log::install(start.config.log)?;
-    let open_files = nofile::raise();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?open_files, "starting");
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = App::build(start, levels, control.handle())?;
-    let ended = control.block_on(app.run());
-    // Not joined: a thread whose connections were cut at the limit would wait for them, and one that reads
-    // a file for its disk.
-    control.shutdown_background();
-    Ok(ended?)
-}
-
-fn check_config(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn check_config(run: Run) -> Result<(), Error> {
     let source = source(run);
     let found = check::check(&source.read()?).map_err(ConfigErrors)?;
-    let name = source.file.map_or_else(|| "the configuration".to_owned(), |file| file.display().to_string());
+    let name =
+        source.file().map_or_else(|| "the configuration".to_owned(), |file| file.display().to_string());
     println!("{name}: ok");
     for line in found {
         println!("{line}");
@@ -61,5 +61,7 @@ fn check_config(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>
 
 fn source(run: Run) -> Source {
     let (file, overrides) = run.into_parts();
-    Source { file, overrides }
+    Source::new(file, overrides)
 }
+
+type Error = Box<dyn std::error::Error + Send + Sync>;

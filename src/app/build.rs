@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::proxy::drain::{DrainSignal, channel};
 use crate::proxy::lease::{self, LeaseMetrics};
 use crate::proxy::metrics::{HoldMetrics, ProxyMetrics, WatermarkMetrics};
 use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
+use crate::proxy::register::{Register, RegisterMetrics};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
 use crate::proxy::{Audit, Drain, Holds, Proxy, Settings, Shared, Watermark};
@@ -61,9 +63,9 @@ pub struct Start {
 impl Start {
     /// Reads the configuration, and the password file that it names.
     pub fn read(source: Source) -> Result<Self, ConfigErrors> {
-        let seen = Watched::look(source.file.clone());
+        let seen = Watched::look(source.file().map(Path::to_owned));
         let document = source.read()?;
-        let seen = seen.extended(source.file.iter().cloned().chain(document.files()));
+        let seen = seen.extended(source.file().map(Path::to_owned).into_iter().chain(document.files()));
         let config = document.resolve()?;
         Ok(Self { source, document, config, seen })
     }
@@ -101,6 +103,7 @@ impl App {
         let cluster = Cluster::try_new(upstream, &metrics, control)?;
         let views = cluster.views();
         let audit = Audit::open(&proxy.audit, views.clone(), &metrics)?;
+        let registered = RegisterMetrics::new(&metrics);
         let shared = Shared {
             settings: settings.clone(),
             audit: audit.clone(),
@@ -111,6 +114,7 @@ impl App {
             namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
             watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
             reads: ShareMetrics::new(&metrics),
+            register: proxy.register.as_ref().map(|config| Register::new(config, registered)),
             registry: metrics.clone(),
             watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
         };

@@ -22,7 +22,9 @@ mod listeners;
 mod notify;
 mod reload;
 mod run;
+mod serve;
 mod thread;
 
 pub use build::{App, Start, StartError};
 pub use certificates::Certificates;
+pub use serve::serve;

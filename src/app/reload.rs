@@ -7,7 +7,7 @@
 //!                                             what cannot: named, waits for a restart
 //! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -209,7 +209,7 @@ impl ReloadMetrics {
 /// read again when it is there.
 fn files(source: &Source, document: &Document) -> Vec<PathBuf> {
     let named = source.read().map(|document| document.files()).unwrap_or_default();
-    source.file.iter().cloned().chain(document.files()).chain(named).collect()
+    source.file().map(Path::to_owned).into_iter().chain(document.files()).chain(named).collect()
 }
 
 /// Ends when a file looks different, or the next time where one could not be read; with how they look

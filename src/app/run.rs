@@ -18,12 +18,13 @@ use crate::admin::health::Phase;
 use crate::config::Drain;
 use crate::listen::accept::{Acceptor, Handover, TlsListener};
 use crate::net::unix_socket::SocketFile;
+use crate::proxy::Proxy;
 use crate::proxy::drain::DrainSignal;
 
 impl App {
     /// Serves until SIGTERM, SIGINT or the admin port says stop, then drains. A second signal ends at
-    /// once.
-    pub async fn run(mut self) -> io::Result<()> {
+    /// once. `on_serving` is called when clients are served, and signals are heeded.
+    pub async fn run(mut self, on_serving: impl FnOnce()) -> io::Result<()> {
         let stop = Stop::try_new(self.shown.drain.clone())?;
         let hangup = signal(SignalKind::hangup())?;
         let audit = self.audit.clone();
@@ -34,6 +35,7 @@ impl App {
         let (notifier, drain) = (Notifier::from_environment(), self.reloader.drain());
         self.phase.send_replace(Phase::Serving);
         notifier.ready();
+        on_serving();
         tokio::spawn(notifier.clone().follow(self.shown.health.clone()));
         // To the end: names move and certificates are renewed while calls finish.
         tokio::spawn(self.reloader.run(hangup, notifier.clone()));
@@ -81,7 +83,7 @@ impl App {
                 parked,
                 open: open.clone(),
                 heartbeat: self.heartbeats.of(index),
-                follow: Box::pin(async move { proxy.follow().await }),
+                follow: Box::pin(follow(proxy, (index == 0).then(|| open_sender.clone()))),
             };
             thread.start(index, running.clone())?;
         }
@@ -194,6 +196,17 @@ impl Stop {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// What a thread does beside its connections. One of them is known to other proxies, and keeps the process
+/// from ending before it is that no longer.
+async fn follow(proxy: Arc<Proxy>, registers: Option<watch::Sender<()>>) {
+    let register = async {
+        if let Some(_open) = registers {
+            proxy.register().await;
+        }
+    };
+    tokio::join!(proxy.follow(), register);
 }
 
 /// For the last lines of the audit log, where a disk is slow; a pipe that nobody reads gets no longer.

@@ -1,8 +1,16 @@
 //! The command line.
+//!
+//! `run` has flags of its own (below), `grpc-proxy` and `gateway` those of etcd's proxies, read by etcd's
+//! rules.
 
+pub mod drop_in;
+pub mod gateway;
+pub mod grpc_proxy;
 mod listen_tls;
+pub mod pflag;
 mod probe;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +37,12 @@ pub enum Command {
     CheckConfig(Box<Run>),
     /// Answers clients on behalf of the cluster; the default.
     Run(Box<Run>),
+    /// The job of `etcd grpc-proxy`, with its flags.
+    #[command(disable_help_flag = true)]
+    GrpcProxy(Raw),
+    /// The job of `etcd gateway`, with its flags.
+    #[command(disable_help_flag = true)]
+    Gateway(Raw),
     /// Fails unless a running etcdlet answers its health check.
     Probe(Probe),
     /// Prints the version.
@@ -39,6 +53,19 @@ impl Cli {
     /// What to do; `run` when nothing is named.
     pub fn command(self) -> Command {
         self.command.unwrap_or_else(|| Command::Run(Box::new(self.run)))
+    }
+}
+
+/// Arguments that are not read here.
+#[derive(Args, Debug)]
+pub struct Raw {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
+}
+
+impl Raw {
+    pub fn into_texts(self) -> Vec<String> {
+        self.arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
     }
 }
 
@@ -199,6 +226,13 @@ mod tests {
     fn a_time_that_no_clock_could_be_added_to_is_refused() {
         let parsed = |time: &str| Cli::try_parse_from(["etcdlet", "run", "--grpc-keepalive-interval", time]);
         assert!(parsed("100years").is_ok() && parsed("10000000000000000000s").is_err());
+    }
+
+    #[test]
+    fn the_arguments_of_etcds_commands_are_left_as_they_are() {
+        let line = ["etcdlet", "grpc-proxy", "--help", "start", "--version", "-x", "--", "--endpoints=a:1"];
+        let Command::GrpcProxy(raw) = Cli::parse_from(line).command() else { panic!("not grpc-proxy") };
+        assert_eq!(raw.into_texts(), &line[2..]);
     }
 
     #[test]

@@ -7,11 +7,18 @@ use super::section::{Node, Scalar, Section};
 use super::{Config, ConfigErrors, Overrides, flags, reference, resolve, yaml};
 
 /// Where the configuration is from, now and at every reload.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Source {
-    pub file: Option<PathBuf>,
+    origin: Origin,
     /// Flags and environment, which do not change.
-    pub overrides: Overrides,
+    overrides: Overrides,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    File(PathBuf),
+    /// What a file would say. It does not change either.
+    Text(String),
 }
 
 /// What a [`Source`] said at one moment.
@@ -29,16 +36,35 @@ pub struct Shown {
 }
 
 impl Source {
+    /// Without a file there is nothing but what flags and the environment say.
+    pub fn new(file: Option<PathBuf>, overrides: Overrides) -> Self {
+        match file {
+            Some(path) => Self { origin: Origin::File(path), overrides },
+            None => Self::of_text(String::new(), overrides),
+        }
+    }
+
+    /// `text` is what a file would say.
+    pub fn of_text(text: String, overrides: Overrides) -> Self {
+        Self { origin: Origin::Text(text), overrides }
+    }
+
+    /// Where it is read, if it is a file.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File(path) => Some(path),
+            Origin::Text(_) => None,
+        }
+    }
+
     /// Reads the file, if there is one.
     pub fn read(&self) -> Result<Document, ConfigErrors> {
-        let text = match &self.file {
-            None => String::new(),
-            Some(path) => std::fs::read_to_string(path).map_err(|error| in_file(path, &error))?,
+        let root = match &self.origin {
+            Origin::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| in_file(path, &error))
+                .and_then(|text| yaml::parse(&text).map_err(|error| in_file(path, &error)))?,
+            Origin::Text(text) => yaml::parse(text).map_err(|error| ConfigErrors(vec![error]))?,
         };
-        let root = yaml::parse(&text).map_err(|error| match &self.file {
-            None => ConfigErrors(vec![error]),
-            Some(path) => in_file(path, &error),
-        })?;
         Ok(Document { root, overrides: self.overrides.clone() })
     }
 }
@@ -293,6 +319,17 @@ mod tests {
         assert_eq!(effect.resolve().unwrap(), new.resolve().unwrap());
         assert_eq!(effect.differences(&new), [] as [&str; 0]);
         assert_eq!(new.differences(&before), ["upstream.probe.silent-after", "hold.timeout"]);
+    }
+
+    #[test]
+    fn a_text_instead_of_a_file_says_the_same_at_every_reload() {
+        let text = r#"{"upstream": {"endpoints": ["a:1"]}, "threads": 2}"#;
+        let source = Source::of_text(text.to_owned(), Overrides::default());
+        let (before, again) = (source.read().unwrap(), source.read().unwrap());
+        assert_eq!(before.resolve().unwrap().threads, 2);
+        assert_eq!(again.in_place_of(&before).resolve().unwrap(), before.resolve().unwrap());
+        assert_eq!(again.differences(&before), [] as [&str; 0]);
+        assert_eq!(source.file(), None);
     }
 
     #[test]

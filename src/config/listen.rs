@@ -9,7 +9,7 @@ use crate::listen::config::Listener;
 use crate::net::listen_url::ListenUrl;
 use crate::net::unix_socket::Access;
 use crate::tls::server;
-use crate::types::client::Terms;
+use crate::types::client::{Serves, Terms};
 
 pub(super) fn listeners(
     root: &mut Section,
@@ -27,8 +27,14 @@ pub(super) fn listeners(
         let access = access(&mut section, url.as_ref(), errors);
         let connections = section.count("connections", super::resolve::MAX_CONNECTIONS, errors);
         let own = own_namespace(&mut section, url.as_ref(), errors);
+        let serves = serves(&mut section, url.as_ref(), errors);
         section.finish(errors);
-        let terms = Terms { coalesces: coalesce, namespace: own.unwrap_or_else(|| namespace.clone()) };
+        let namespace = match serves {
+            Serves::All => own.unwrap_or_else(|| namespace.clone()),
+            // There are no keys.
+            Serves::Info => Bytes::new(),
+        };
+        let terms = Terms { coalesces: coalesce, namespace, serves };
         let listener = url.and_then(|url| listener(url, server, &tls_path, errors));
         listeners.extend(listener.map(|listener| Listener { terms, access, connections, ..listener }));
     }
@@ -106,6 +112,19 @@ fn own_namespace(section: &mut Section, url: Option<&ListenUrl>, errors: &mut Ve
     Some(Bytes::from(namespace))
 }
 
+fn serves(section: &mut Section, url: Option<&ListenUrl>, errors: &mut Vec<String>) -> Serves {
+    let path = section.path_of("serve");
+    match section.text("serve", errors).as_deref() {
+        None | Some("all") => return Serves::All,
+        Some("info") if matches!(url, Some(ListenUrl::Tcp(_))) => {
+            errors.push(format!("{path}: of what passes as it is nothing can be left out"));
+        }
+        Some("info") => return Serves::Info,
+        Some(other) => errors.push(format!("{path}: expected all or info, found {other:?}")),
+    }
+    Serves::All
+}
+
 /// Who may connect to a Unix socket.
 fn access(section: &mut Section, url: Option<&ListenUrl>, errors: &mut Vec<String>) -> Access {
     let is_unix = matches!(url, None | Some(ListenUrl::Unix { .. }));
@@ -150,11 +169,15 @@ fn listener(
     None
 }
 
-/// Where clients of this node connect: the first listener that understands them, which on all
-/// addresses is on loopback too.
+/// Where clients of this node connect: the first listener that understands them.
+pub(super) fn first(listeners: &[Listener]) -> Option<&Listener> {
+    let mut all = listeners.iter().filter(|listener| listener.terms.serves == Serves::All);
+    all.find(|listener| !matches!(listener.url, ListenUrl::Tcp(_)))
+}
+
+/// Its URL; on all addresses it is on loopback too.
 pub(super) fn local_url(listeners: &[Listener]) -> Option<String> {
-    let first = listeners.iter().find(|listener| !matches!(listener.url, ListenUrl::Tcp(_)))?;
-    let mut url = first.url.clone();
+    let mut url = first(listeners)?.url.clone();
     if let ListenUrl::Http(address) = &mut url {
         if address.host == "0.0.0.0" {
             "127.0.0.1".clone_into(&mut address.host);
@@ -198,6 +221,18 @@ listen:
         assert_eq!(namespaces_of(text, &Overrides { listen_client_urls, ..flag }), ["/flag/"]);
     }
 
+    #[test]
+    fn clients_are_sent_to_a_listener_that_serves_them() {
+        let text = "{url: 'http://a:1', serve: info, namespace: /n/}, {url: 'tcp://a:2', serve: all}, \
+            {url: 'http://a:3', namespace: /n/}";
+        let listeners = read(text).unwrap();
+        let terms: Vec<_> =
+            listeners.iter().map(|one| (one.terms.serves, &one.terms.namespace[..])).collect();
+        assert_eq!(terms, [(Serves::Info, &b""[..]), (Serves::All, &b""[..]), (Serves::All, &b"/n/"[..])]);
+        assert_eq!(local_url(&listeners).as_deref(), Some("http://a:3"));
+        assert_eq!(local_url(&listeners[..2]), None);
+    }
+
     fn read(text: &str) -> Result<Vec<Listener>, Vec<String>> {
         let mut errors = Vec::new();
         let root = yaml::parse(&format!("listen: [{text}]")).unwrap();
@@ -228,7 +263,8 @@ listen:
         let text = "{url: 'unix:///a', mode: 660}, {url: 'unix:///a', mode: 0o660}, {url: 'http://a:1', group: x}, \
             {url: 'unix:///a', protocol: tcp}, {url: 'tcp://a:1', protocol: http}, {url: 'tcp://a:1', coalesce: false}, \
             {url: 'https://a:1', protocol: tcp}, {url: 'http://a:1', protocol: udp}, {url: 'unix://a'}, \
-            {url: 'tcp://a:1', tls: {cert-file: c, key-file: k}}";
+            {url: 'tcp://a:1', tls: {cert-file: c, key-file: k}}, {url: 'tcp://a:1', serve: info}, \
+            {url: 'http://a:1', serve: some}";
         assert_eq!(
             read(text).unwrap_err(),
             [
@@ -242,6 +278,8 @@ listen:
                 "listen[7].protocol: expected http or tcp, found \"udp\"",
                 "listen[8].url: \"unix://a\": the path of a socket begins with a slash, as in unix:///run/etcdlet.sock",
                 "listen[9].tls: tcp://a:1 is not https",
+                "listen[10].serve: of what passes as it is nothing can be left out",
+                "listen[11].serve: expected all or info, found \"some\"",
             ]
         );
     }

@@ -20,6 +20,7 @@ mod listen;
 mod prefixes;
 mod process;
 pub mod reference;
+mod register;
 mod resolve;
 mod section;
 mod share;

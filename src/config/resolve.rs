@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::limits::Limits;
-use super::listen::{listeners, local_url};
+use super::listen::listeners;
 use super::section::Section;
-use super::{Config, Overrides, defaults, hubs, process};
+use super::{Config, Overrides, defaults, hubs, process, register};
 use crate::listen::config::Listener;
 use crate::net::listen_url::ListenUrl;
 use crate::{listen, proxy};
@@ -49,18 +49,11 @@ fn proxy(
 ) -> proxy::Config {
     let mut route = root.section("route", errors);
     let leader_aware = route.flag("leader-aware", errors).unwrap_or(true);
-    let member_list = route.text("member-list", errors);
-    let is_local = match member_list.as_deref() {
-        None | Some("passthrough") => false,
-        Some("local") => true,
-        Some(other) => {
-            errors.push(format!("route.member-list: expected passthrough or local, found {other:?}"));
-            false
-        }
-    };
+    let member_list = register::member_list(&mut route, listeners, errors);
     let watermark_wait = route.duration("watermark-wait", errors).unwrap_or(defaults::WATERMARK_WAIT);
     let share_reads = route.flag("share-reads", errors).unwrap_or(false);
     route.finish(errors);
+    let register = register::read(root, &member_list, listeners, errors);
     let mut retry = root.section("retry", errors);
     let retry_config = proxy::config::Retry {
         read_limit: retry.duration("read-limit", errors).unwrap_or(defaults::READ_LIMIT),
@@ -82,7 +75,8 @@ fn proxy(
         retry_buffer_total: limits.retry_buffer_total,
         json_lines_total: limits.json_lines_total,
         leader_aware,
-        member_list_url: is_local.then(|| local_url(listeners)).flatten(),
+        member_list,
+        register,
         share_reads,
         watermark_wait,
         retry: retry_config,
@@ -244,7 +238,8 @@ log: {level: warn, format: text}
         assert_eq!((health.idle_interval.as_secs(), health.lag_entries_max), (7, 100));
         assert_eq!(config.proxy.retry.hedge_after, Some(Duration::from_millis(5)));
         assert_eq!(config.proxy.hold.calls, 7);
-        assert_eq!(config.proxy.member_list_url.as_deref(), Some("http://127.0.0.1:2379"));
+        let local = proxy::MemberList::Local("http://127.0.0.1:2379".to_owned());
+        assert_eq!(config.proxy.member_list, local);
         assert_eq!(config.drain.stream_jitter, Duration::from_millis(100));
         assert_eq!((config.drain.delay.as_secs(), config.reload.interval), (1, None));
         assert_eq!((config.threads, config.admin.url.port), (2, 1));

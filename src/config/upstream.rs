@@ -53,6 +53,7 @@ fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<Stri
     if domain.is_none() && !name.is_empty() {
         errors.push(format!("{}: it goes with discovery-srv", section.path_of("discovery-srv-name")));
     }
+    let insecure = section.flag("insecure-discovery", errors).unwrap_or(true);
     let servers_path = section.path_of("nameservers");
     let mut nameservers = Vec::new();
     for text in section.texts("nameservers", errors).unwrap_or_default() {
@@ -62,7 +63,12 @@ fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<Stri
             Err(_) => errors.push(format!("{servers_path}: expected IP or IP:PORT, found {text:?}")),
         }
     }
-    discovery::Config { endpoints, dns, srv: domain.map(|domain| Srv { domain, name }), nameservers }
+    discovery::Config {
+        endpoints,
+        dns,
+        srv: domain.map(|domain| Srv { domain, name, insecure }),
+        nameservers,
+    }
 }
 
 fn http_endpoints(section: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Vec<Address> {
@@ -158,11 +164,12 @@ fn tls(section: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -
     let cacert = tls.path("cacert", errors);
     let (cert, key) = (tls.path("cert", errors), tls.path("key", errors));
     let server_name = tls.text("server-name", errors);
+    let skip_verify = tls.flag("insecure-skip-tls-verify", errors).unwrap_or(false);
     tls.finish(errors);
     let or = |flag: &Option<PathBuf>, key: Option<PathBuf>| flag.clone().or(key);
     let identity =
         pair(or(&overrides.cert, cert), or(&overrides.key, key), "upstream.tls (--cert, --key)", errors);
-    tls::client::Config { cacert: or(&overrides.cacert, cacert), identity, server_name }
+    tls::client::Config { cacert: or(&overrides.cacert, cacert), identity, server_name, skip_verify }
 }
 
 /// A member with more would get nearly everything.

@@ -1,9 +1,12 @@
-//! Which calls may go on: a call must not come back to where it has been.
+//! Which calls may go on: a call must not come back to where it has been, and must ask for what its
+//! listener serves.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue};
 
+use crate::types::call::Call;
+use crate::types::client::{INFO_PATHS, Serves};
 use crate::types::hop::{self, HOP};
 use crate::types::status::{Code, Status};
 
@@ -28,6 +31,17 @@ impl Admission {
         }
         let marked = metadata.try_append(&HOP, self.own.clone());
         marked.map(|_| ()).map_err(|_full| TOO_MANY_HEADERS)
+    }
+}
+
+/// Refuses what is not to be found at the call's listener.
+pub(super) fn find(call: &Call) -> Result<(), Status> {
+    match call.client.terms.serves {
+        Serves::Info if !INFO_PATHS.contains(&call.head.uri.path()) => {
+            let code = if call.is_grpc() { Code::Unimplemented } else { Code::NotFound };
+            Err(Status::new(code, "etcdlet: this listener serves metrics and health only"))
+        }
+        Serves::All | Serves::Info => Ok(()),
     }
 }
 

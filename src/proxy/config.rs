@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 use super::read_ahead::Limits;
-use super::{audit, lease, namespace, watch};
+use super::{audit, lease, namespace, register, watch};
 
 /// What calls go by, which can change at any time. Cheap to clone; one for all threads.
 #[derive(Clone)]
@@ -39,8 +39,9 @@ pub struct Config {
     pub json_lines_total: usize,
     /// Whether members are told apart by who leads.
     pub leader_aware: bool,
-    /// The client URL of every member in an answer of `MemberList`; `None` leaves them as they are.
-    pub member_list_url: Option<String>,
+    pub member_list: MemberList,
+    /// Who this proxy is among others, if anybody shall know. Of the start.
+    pub register: Option<register::Config>,
     /// Whether equal reads share calls.
     pub share_reads: bool,
     /// How long a stale serializable answer may wait for a fresher one.
@@ -57,6 +58,16 @@ impl Config {
     pub(super) fn read_ahead(&self) -> Limits {
         Limits { each: self.retry_buffer, total: self.retry_buffer_total }
     }
+}
+
+/// What clients that ask for the members are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberList {
+    /// The members, each with this client URL.
+    Local(String),
+    Passthrough,
+    /// The proxies, as [`register`] knows them.
+    Registered,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
-//! gRPC messages out of data frames that may be cut anywhere.
+//! gRPC messages out of data frames that may be cut anywhere, and into one.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
 
 use super::peek;
 use crate::types::status::{Code, Status};
@@ -56,6 +57,16 @@ impl Frames {
     pub fn rest(&mut self) -> Option<Bytes> {
         (!self.rest.is_empty()).then(|| self.rest.split().freeze())
     }
+}
+
+/// A message of etcdlet's own in its gRPC frame.
+pub(super) fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(PREFIX + length);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(length).expect("what is put together here is small"));
+    message.encode(&mut frame).expect("the buffer has room");
+    frame.freeze()
 }
 
 const PREFIX: usize = 5;

@@ -10,6 +10,7 @@
 //!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
 //!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
 //!   audit: around all of this, from the call as it came to the end of its reply
+//!   member lists, if the proxies are asked for: identity ─> register ─> settle
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever
@@ -40,6 +41,7 @@ pub(crate) mod peek;
 mod persist;
 mod plain;
 mod read_ahead;
+pub mod register;
 mod replay;
 mod retry;
 mod route;
@@ -60,7 +62,7 @@ use futures_util::future::Either;
 use hyper::body::Body as HttpBody;
 
 pub use audit::Audit;
-pub use config::{Config, Settings};
+pub use config::{Config, MemberList, Settings};
 pub use drain::Drain;
 pub use hold::Holds;
 #[cfg(test)]
@@ -86,6 +88,7 @@ pub struct Proxy {
     leases: lease::Hub,
     reads: share::Reads,
     namespaces: namespace::Namespaces,
+    register: Option<register::Register>,
     retries: retry::Budget,
     drain: Drain,
     metrics: metrics::ProxyMetrics,
@@ -104,6 +107,7 @@ pub struct Shared {
     pub namespaces: namespace::Namespaces,
     pub watches: watch::Hub,
     pub reads: share::ShareMetrics,
+    pub register: Option<register::Register>,
     /// To be shown.
     pub registry: Metrics,
     pub watermark: Watermark,
@@ -120,6 +124,7 @@ impl Proxy {
             metrics,
             namespaces,
             reads,
+            register,
             registry,
             watches,
             watermark,
@@ -136,6 +141,7 @@ impl Proxy {
             leases,
             reads: share::Reads::new(reads),
             namespaces,
+            register,
             retries: retry::Budget::new(Instant::now()),
             drain,
             metrics,
@@ -191,6 +197,9 @@ impl Proxy {
         if let Err(status) = self.admission.admit(&mut call.head.headers) {
             return settlement.refuse(&status);
         }
+        if let Err(status) = admit::find(&call) {
+            return settlement.refuse(&status);
+        }
         if self.upstream.presents_common_name()
             && let Err(status) = identity::disown(&mut call.head.headers)
         {
@@ -200,6 +209,9 @@ impl Proxy {
             let view = self.upstream.view();
             let answer = Box::pin(own::answer(&call.head, &self.registry, &view)).await;
             return settlement.answer(answer);
+        }
+        if let Some(frame) = self.own_member_list(&call) {
+            return settlement.answer_grpc(frame);
         }
         if let Some(caller) = self.leases.takes(&call) {
             let answers = self.leases.join(call, caller, self);
@@ -289,7 +301,7 @@ impl Proxy {
             },
             Err(unsent) => Box::pin(self.persist_unsent(plan, copy, unsent, started, mark)).await?,
         };
-        if is_member_list && let Some(url) = &self.settings.load().member_list_url {
+        if is_member_list && let MemberList::Local(url) = &self.settings.load().member_list {
             member_list::localize(&mut answer, url, plan.gateway);
         }
         let header = retry::header(&plan, &answer);
@@ -302,6 +314,22 @@ impl Proxy {
             self.upstream.suspect();
         }
         Ok(Answered { answer, header, plan, mark })
+    }
+
+    /// The proxies instead of the members.
+    fn own_member_list(&self, call: &Call) -> Option<Bytes> {
+        let register = self.register.as_ref()?;
+        let is_asked = member_list::is_asked_by(call.rpc)
+            && call.is_grpc()
+            && self.settings.load().member_list == MemberList::Registered;
+        is_asked.then(|| register.member_list())
+    }
+
+    /// Is one of the proxies that the cluster knows, until a drain has begun and it is none any longer.
+    pub async fn register(self: &Arc<Self>) {
+        if let Some(register) = &self.register {
+            register.run(self, &self.drain).await;
+        }
     }
 
     /// For what passes without being a call.

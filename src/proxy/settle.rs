@@ -135,6 +135,12 @@ impl Settlement {
         reply
     }
 
+    /// A whole answer of our own, with what it says.
+    pub fn answer_grpc(mut self, frame: Bytes) -> Reply {
+        self.account.on_code(Code::Ok);
+        Reply::grpc(Body::Whole(frame, Box::new(Status::new(Code::Ok, "").trailers())))
+    }
+
     /// Passes the member's answer on, under our rules.
     pub fn settle(mut self, answered: Answered, proxy: &Proxy) -> Reply {
         let Answered { answer: Answer { mut head, mut body, from }, header, plan, mark } = answered;

@@ -10,6 +10,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::files::Files;
+use super::unverified::Unverified;
 use super::{Identity, TlsError, leaf, pair, pem, provider};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Config {
     pub identity: Option<Identity>,
     /// Name to expect in the server's certificate instead of the endpoint's host.
     pub server_name: Option<String>,
+    /// Whoever answers is believed to be the server.
+    pub skip_verify: bool,
 }
 
 /// What connections are made with; its files can be read again while it is in use. Cheap to clone.
@@ -50,6 +53,11 @@ impl Client {
     /// Reads the files.
     pub fn try_new(config: &Config) -> Result<Self, TlsError> {
         let made = Made::try_new(config, Files::read(&config.files())?)?;
+        if config.skip_verify {
+            tracing::warn!(
+                "this process skips authentication of etcd server TLS certificates (insecure-skip-tls-verify)"
+            );
+        }
         Ok(Self {
             config: Arc::new(config.clone()),
             presents_common_name: made.common_name.is_some(),
@@ -113,18 +121,21 @@ impl Config {
 impl Made {
     fn try_new(config: &Config, files: Files) -> Result<Self, TlsError> {
         let provider = provider();
-        let roots = Arc::new(match &config.cacert {
-            Some(path) => pem::roots(&files, path)?,
-            None => system_roots()?,
-        });
+        let roots = roots(config, &files)?.map(Arc::new);
         let read = config.identity.as_ref().map(|identity| pair::read(&files, identity, &provider));
         let (pair, expiry) = read.transpose()?.unzip();
         let common_name = pair.as_ref().and_then(|pair| leaf::common_name(&pair.cert[0]));
         let pair = pair.map(|pair| Arc::new(SingleCertAndKey::from(pair)) as Arc<dyn ResolvesClientCert>);
         let build = |protocol: &[u8]| -> Result<Arc<ClientConfig>, TlsError> {
             let builder = ClientConfig::builder_with_provider(provider.clone())
-                .with_protocol_versions(&[&TLS13, &TLS12])?
-                .with_root_certificates(roots.clone());
+                .with_protocol_versions(&[&TLS13, &TLS12])?;
+            let builder = match &roots {
+                Some(roots) => builder.with_root_certificates(roots.clone()),
+                None => {
+                    let unverified = Arc::new(Unverified(provider.clone()));
+                    builder.dangerous().with_custom_certificate_verifier(unverified)
+                }
+            };
             let mut client = match &pair {
                 None => builder.with_no_client_auth(),
                 Some(pair) => builder.with_client_cert_resolver(pair.clone()),
@@ -134,6 +145,15 @@ impl Made {
         };
         let ready = Ready { h2: build(b"h2")?, h1: build(b"http/1.1")? };
         Ok(Self { files, expiry, common_name, ready })
+    }
+}
+
+/// `None`: nothing is verified.
+fn roots(config: &Config, files: &Files) -> Result<Option<RootCertStore>, TlsError> {
+    match &config.cacert {
+        _ if config.skip_verify => Ok(None),
+        Some(path) => pem::roots(files, path).map(Some),
+        None => system_roots().map(Some),
     }
 }
 

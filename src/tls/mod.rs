@@ -19,6 +19,7 @@ mod pem;
 pub mod policy;
 mod self_signed;
 pub mod server;
+mod unverified;
 
 #[cfg(test)]
 mod tests;

@@ -55,10 +55,22 @@ pub struct Terms {
     pub coalesces: bool,
     /// Put before every key of theirs, and taken off again; empty for none.
     pub namespace: Bytes,
+    pub serves: Serves,
 }
+
+/// What is to be found at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    All,
+    /// Only how etcdlet and the cluster are: [`INFO_PATHS`].
+    Info,
+}
+
+/// Those of `--metrics-addr` of etcd's gRPC proxy.
+pub const INFO_PATHS: [&str; 4] = ["/health", "/metrics", "/proxy/health", "/proxy/metrics"];
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { coalesces: true, namespace: Bytes::new() }
+        Self { coalesces: true, namespace: Bytes::new(), serves: Serves::All }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn defaults() -> Config {
 }
 
 fn load(name: &str, file: Option<&Path>, overrides: &Overrides) -> Config {
-    let source = Source { file: file.map(Path::to_owned), overrides: overrides.clone() };
+    let source = Source::new(file.map(Path::to_owned), overrides.clone());
     let config = source.read().and_then(|document| document.resolve());
     config.unwrap_or_else(|errors| panic!("{name}: {errors}"))
 }

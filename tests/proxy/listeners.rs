@@ -5,7 +5,7 @@ mod activation;
 mod crowd;
 mod heads;
 mod limits;
-mod pings;
+pub(crate) mod pings;
 mod restart;
 mod tunnels;
 mod unix;

@@ -10,6 +10,7 @@ mod bad_input;
 mod cluster;
 mod differential;
 mod discovery;
+mod drop_in;
 mod etcdctl;
 mod faults;
 mod head_of_line;

@@ -9,7 +9,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use grpc_proxy::GrpcProxy;
 pub(crate) use member::Etcd;
 pub(crate) use options::{Host, Options, Tls};
-pub(crate) use release::installed_lines;
+pub(crate) use release::{Release, installed_lines};
 
 mod change;
 mod cluster;

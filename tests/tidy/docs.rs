@@ -1,7 +1,9 @@
-//! The references name what the code has: every metric, every key of the configuration.
+//! The references name what the code has: every metric, every key of the configuration, every flag of etcd's
+//! proxies.
 
 use std::collections::BTreeSet;
 
+use etcdlet::cli::{gateway, grpc_proxy};
 use etcdlet::config::reference;
 
 use crate::tree::{File, ROOT, assert_none, read, rust_files};
@@ -37,6 +39,17 @@ fn the_example_has_every_key() {
         let name = key.path.rsplit('.').next().expect("a path has a last part");
         (!example.contains(&format!("{name}:"))).then(|| format!("{FILE}: no key {}", key.path))
     });
+    assert_none(&missing.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_page_of_the_drop_ins_tells_what_becomes_of_every_flag() {
+    const PAGE: &str = "docs/drop-in.md";
+    let page = read(PAGE);
+    let flags = grpc_proxy::GROUP.flags.iter().chain(gateway::GROUP.flags);
+    let missing = flags
+        .filter(|flag| !page.contains(&format!("`--{}`", flag.name)))
+        .map(|flag| format!("{PAGE}: no flag --{}", flag.name));
     assert_none(&missing.collect::<Vec<_>>());
 }
 

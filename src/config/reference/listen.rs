@@ -140,6 +140,14 @@ pub(super) const KEYS: &[Key] = &[
             and keep-alive stream and each read is passed through by itself.",
     },
     Key {
+        path: "listen[].serve",
+        flag: None,
+        default: "`all`",
+        reloads: false,
+        meaning: "`info`: only `/metrics`, `/health`, `/proxy/metrics` and `/proxy/health` are to be found \
+            here; everything else is 404, gRPC `UNIMPLEMENTED`.",
+    },
+    Key {
         path: "listen[].namespace",
         flag: None,
         default: "that of all",

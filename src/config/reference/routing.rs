@@ -18,7 +18,9 @@ pub(super) const KEYS: &[Key] = &[
         reloads: true,
         meaning: "`local`: the client URLs in answers of MemberList (gRPC and JSON) are those of the first \
             listener, so that clients which follow the list stay with etcdlet. Ids, names and peer URLs \
-            stay.",
+            stay. `registered`: in gRPC, the answer is not the members but the proxies below \
+            `register.prefix`, or only this one where there are none; see \
+            [below](#proxies-that-know-each-other).",
     },
     Key {
         path: "route.watermark-wait",
@@ -38,6 +40,28 @@ pub(super) const KEYS: &[Key] = &[
             A serializable one takes the answer under way, unless that is older than what a client of this \
             node has seen. Answers of more than about 16 KiB are not shared. Worth it where many clients \
             read the same keys at the same time; every other read costs 1 to 2 µs more.",
+    },
+    Key {
+        path: "register.advertise-client-url",
+        flag: None,
+        default: "",
+        reloads: false,
+        meaning: "Where clients reach this etcdlet, as they and other proxies shall be told. Its name is the \
+            host's.",
+    },
+    Key {
+        path: "register.prefix",
+        flag: None,
+        default: "",
+        reloads: false,
+        meaning: "The key `PREFIX/URL` says that this etcdlet is there, as long as it is.",
+    },
+    Key {
+        path: "register.ttl",
+        flag: None,
+        default: "",
+        reloads: false,
+        meaning: "Whole seconds after which the key of an etcdlet that died is gone. It goes with `prefix`.",
     },
     Key {
         path: "retry.read-limit",

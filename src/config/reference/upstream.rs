@@ -48,6 +48,14 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "Suffix of the SRV service: `_etcd-client-NAME._tcp`.",
     },
     Key {
+        path: "upstream.insecure-discovery",
+        flag: None,
+        default: "`true`",
+        reloads: true,
+        meaning: "`false`: SRV records without TLS (`_etcd-client._tcp`) do not count. The default is \
+            etcdctl's; etcd's proxies have `false`.",
+    },
+    Key {
         path: "upstream.nameservers",
         flag: None,
         default: "the system's",
@@ -168,5 +176,13 @@ pub(super) const KEYS: &[Key] = &[
         default: "the endpoint's host",
         reloads: false,
         meaning: "Name expected in the cluster's certificates.",
+    },
+    Key {
+        path: "upstream.tls.insecure-skip-tls-verify",
+        flag: None,
+        default: "`false`",
+        reloads: false,
+        meaning: "`true`: whoever answers is taken for the cluster, whatever its certificate says. Only for \
+            tests: anybody on the way can read and change everything.",
     },
 ];

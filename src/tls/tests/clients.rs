@@ -10,7 +10,7 @@ fn the_common_name_of_the_client_certificate_is_found() {
     let authority = Authority::new();
     for name in [Some("root"), None] {
         let identity = Some(authority.issue("client", name));
-        let config = Config { cacert: Some(authority.path("ca.pem")), identity, server_name: None };
+        let config = Config { cacert: Some(authority.path("ca.pem")), identity, ..Config::default() };
         assert_eq!(Client::try_new(&config).unwrap().presents_common_name(), name.is_some());
     }
 }
@@ -34,7 +34,8 @@ fn a_new_certificate_or_ca_is_taken_and_the_same_one_is_no_news() {
     let authority = Authority::new();
     let identity = authority.issue("client", None);
     let cacert = authority.path("ca.pem");
-    let config = Config { cacert: Some(cacert.clone()), identity: Some(identity.clone()), server_name: None };
+    let config =
+        Config { cacert: Some(cacert.clone()), identity: Some(identity.clone()), ..Config::default() };
     let client = Client::try_new(&config).unwrap();
     assert_eq!(client.files(), [cacert.clone(), identity.cert.clone(), identity.key.clone()]);
     assert!(!client.reload().unwrap());

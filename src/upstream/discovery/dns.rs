@@ -79,6 +79,8 @@ pub enum DnsError {
     Absent { name: String, kind: &'static str },
     #[error("{name}: no sensible answer from the name server: {reason}")]
     Failed { name: String, reason: String },
+    #[error("the SRV records of {0} lead to no https:// (upstream.insecure-discovery is false)")]
+    Insecure(String),
     #[error("{0:?} is not a domain name")]
     Name(String),
     #[error("{0} is not the address of a name server")]

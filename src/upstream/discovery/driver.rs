@@ -135,7 +135,13 @@ impl Driver {
         match (source, &self.config.dns, &self.config.srv) {
             (Source::Dns, Some(address), _) => resolver.addresses(address).await,
             (Source::Srv, _, Some(srv)) => {
-                let services = resolver.services(&srv.domain, &srv.name).await?;
+                let mut services = resolver.services(&srv.domain, &srv.name).await?;
+                if !srv.insecure {
+                    services.seeds.retain(|seed| seed.address.tls);
+                    if services.seeds.is_empty() {
+                        return Err(DnsError::Insecure(srv.domain.clone()));
+                    }
+                }
                 // Otherwise the system resolves the targets, whenever a connection is made.
                 let by_ours = !self.config.nameservers.is_empty();
                 if by_ours { self.resolve_targets(resolver, services).await } else { Ok(services) }

@@ -35,6 +35,8 @@ pub struct Srv {
     pub domain: String,
     /// `--discovery-srv-name`: the part after `etcd-client-`; may be empty.
     pub name: String,
+    /// Whether records without TLS count.
+    pub insecure: bool,
 }
 
 impl Config {

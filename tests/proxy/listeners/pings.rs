@@ -84,15 +84,16 @@ admin: {{url: 'http://{{admin}}'}}
     }
 }
 
+/// What its client has under way.
 #[derive(Clone, Copy, Debug)]
-enum Open {
+pub(crate) enum Open {
     Calls,
     Nothing,
     Watch,
 }
 
 /// After how many of six pings the connection was ended, with which code, and the words behind it.
-async fn pinged(address: SocketAddr, pause: Duration, open: Open) -> Option<(usize, u32, String)> {
+pub(crate) async fn pinged(address: SocketAddr, pause: Duration, open: Open) -> Option<(usize, u32, String)> {
     let mut wire = Wire::http2(address, &[]).await;
     if let Open::Watch = open {
         wire.send(&open_call(1, "/etcdserverpb.Watch/Watch")).await.unwrap();

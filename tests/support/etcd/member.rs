@@ -89,6 +89,10 @@ impl Etcd {
         self.member.data_dir()
     }
 
+    pub(crate) fn release(&self) -> &Release {
+        &self.member.release
+    }
+
     /// This release's etcdctl, not yet told where to go.
     pub(crate) fn etcdctl(&self) -> Command {
         let mut command = self.member.release.program("etcdctl");

@@ -31,6 +31,11 @@ impl Release {
         Self { directory, version }
     }
 
+    /// Everything that is installed, oldest first.
+    pub(crate) fn installed() -> Vec<Self> {
+        all().iter().map(|version| Self::find(Some(version))).collect()
+    }
+
     /// The exact release, "3.5.30".
     pub(crate) fn version(&self) -> &str {
         &self.version

@@ -21,9 +21,6 @@ mod state;
 mod table;
 mod tick;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use prost::Message;
-
 pub(super) use account::Account;
 pub(in crate::proxy) use client::Watches;
 pub(super) use standing::run as stand;
@@ -31,12 +28,4 @@ pub(super) use state::Shared;
 pub use table::{FeedOverview, Overview};
 pub(super) use tick::run as tick;
 
-/// A message in its gRPC frame.
-fn framed(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut frame = BytesMut::with_capacity(5 + length);
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(length).expect("requests of a watch are small"));
-    message.encode(&mut frame).expect("the buffer has room");
-    frame.freeze()
-}
+use crate::proxy::frames::framed;
