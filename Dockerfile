@@ -16,6 +16,8 @@ FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# The base of what `/config` shows.
+COPY config config
 # Named in Cargo.toml.
 COPY tests tests
 COPY benches benches

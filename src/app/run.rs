@@ -115,17 +115,17 @@ impl Stopping {
     async fn run(self, begin: impl FnOnce() -> Drain) -> io::Result<()> {
         let Self { mut stop, mut stopped, handovers, files, phase, signal } = self;
         let thread_ended = || Err(io::Error::other("a thread of the data path has ended"));
-        tokio::select! {
-            () = stop.asked() => {}
+        let mut joins = tokio::select! {
+            asker = stop.asked() => asker == Asker::Admin,
             _ = stopped.recv() => return thread_ended(),
-        }
+        };
         let Drain { delay, timeout, stream_jitter } = begin();
         phase.send_replace(Phase::Stopping);
         if !delay.is_zero() {
             tracing::info!(?delay, "about to stop: /readyz says so");
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
-                () = stop.signalled() => {
+                () = stop.insisted(&mut joins) => {
                     tracing::warn!("stopped: a second signal came");
                     return Ok(());
                 }
@@ -143,10 +143,16 @@ impl Stopping {
                 tracing::info!("stopped: every connection has ended");
             }
             () = tokio::time::sleep(timeout) => tracing::warn!("stopped: connections were cut at the limit"),
-            () = stop.signalled() => tracing::warn!("stopped: a second signal came"),
+            () = stop.insisted(&mut joins) => tracing::warn!("stopped: a second signal came"),
         }
         Ok(())
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    Admin,
+    Signal,
 }
 
 /// Who can end the process.
@@ -162,12 +168,21 @@ impl Stop {
         Ok(Self { terminate, interrupt, admin })
     }
 
-    async fn asked(&mut self) {
+    async fn asked(&mut self) -> Asker {
         let admin = self.admin.clone();
         tokio::select! {
-            () = self.signalled() => {}
-            () = admin.notified() => {}
+            () = self.signalled() => Asker::Signal,
+            () = admin.notified() => Asker::Admin,
         }
+    }
+
+    /// Ends with the second signal; where the admin port has begun, the first one only `joins`.
+    async fn insisted(&mut self, joins: &mut bool) {
+        if *joins {
+            self.signalled().await;
+            *joins = false;
+        }
+        self.signalled().await;
     }
 
     async fn signalled(&mut self) {

@@ -1,7 +1,8 @@
 //! What happens to a call between the listener and the cluster.
 //!
 //! ```text
-//!   Call ─> (namespace: its keys, and those of its Reply) ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
+//!   Call ─> namespace (its keys, if the listener has one; those of its Reply on the way back)
+//!        ─> admit (loop?) ─> identity (whose?) ─> route (read ahead, peek: where to, how?)
 //!        ─> upstream ─> retry (will it do?) ─> settle (watermark, trailers, codes, metrics) ─> Reply
 //!              ^             └ persist: hold, wait, another member
 //!              └────────────────────┘

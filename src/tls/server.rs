@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier};
+use rustls::server::{
+    NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier,
+};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::files::Files;
@@ -167,6 +169,11 @@ impl Made {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(key.clone())));
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if config.clients != Clients::Any {
+            // A session that is resumed is not verified again: its certificate's time may be up.
+            server.session_storage = Arc::new(NoServerSessionStorage {});
+            server.send_tls13_tickets = 0;
+        }
         Ok(Self { files, own, server: Arc::new(server) })
     }
 }

@@ -190,4 +190,4 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 const HEADER_LIST_MAX: u32 = 16 << 20;
 
 /// Streams that we reset and whose late frames are still recognised.
-const RESET_STREAMS_MAX: usize = 1_000;
+const RESET_STREAMS_MAX: usize = 10_000;

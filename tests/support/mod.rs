@@ -1,6 +1,6 @@
 //! Fixtures: real etcd clusters, etcdlet processes, a raw gRPC client.
 
-#![allow(dead_code, reason = "every test binary uses its own part of the fixtures")]
+#![allow(dead_code, unused_imports, reason = "every test binary uses its own part of the fixtures")]
 
 pub(crate) mod certs;
 pub(crate) mod control;

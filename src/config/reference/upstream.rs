@@ -15,7 +15,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "upstream.http-endpoints",
         flag: Some("--http-endpoints"),
         default: "",
-        reloads: true,
+        reloads: false,
         meaning: "Where the cluster serves HTTP (the JSON gateway, health, version, metrics), if its client \
             URLs serve gRPC only (etcd's `--listen-client-http-urls`). A member's own is the one whose host \
             is its endpoint's; where none is, or several are, any of them is asked, the next one when it \

@@ -6,7 +6,7 @@
 //!   Reply <──────────────────────────────── body: Answer <────────────────────────────────┘
 //! ```
 //!
-//! [`Namespaces::enter`] is the one gate: behind it there are only full keys, so that hubs, retries and the
+//! `Namespaces::enter` is the one gate: behind it there are only full keys, so that hubs, retries and the
 //! peeks know nothing of namespaces. `messages` says where keys stand, `prefix` what becomes of one,
 //! `edit` does it on the bytes of the wire.
 //!

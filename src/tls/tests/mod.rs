@@ -72,9 +72,15 @@ fn replace(old: &Identity, new: &Identity) {
 
 /// The bytes of the certificate that is shown, once both sides agree.
 fn shake(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> Result<Vec<u8>, rustls::Error> {
+    let client = connect(client, server)?;
+    Ok(client.peer_certificates().expect("a server shows one")[0].to_vec())
+}
+
+/// The client's side, when it has heard everything that the server says of itself, tickets too.
+fn connect(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> Result<ClientConnection, rustls::Error> {
     let mut client = ClientConnection::new(client, ServerName::try_from("127.0.0.1").unwrap())?;
     let mut server = ServerConnection::new(server)?;
-    while client.is_handshaking() || server.is_handshaking() {
+    while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
         let mut wire = Vec::new();
         client.write_tls(&mut wire).unwrap();
         server.read_tls(&mut &wire[..]).unwrap();
@@ -84,7 +90,7 @@ fn shake(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> Result<Vec<u8>
         client.read_tls(&mut &wire[..]).unwrap();
         client.process_new_packets()?;
     }
-    Ok(client.peer_certificates().expect("a server shows one")[0].to_vec())
+    Ok(client)
 }
 
 fn of_file(path: &Path) -> Vec<u8> {

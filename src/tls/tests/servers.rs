@@ -4,7 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Authority, of_file, replace, shake};
+use rustls::HandshakeKind;
+
+use super::{Authority, connect, of_file, replace, shake};
 use crate::tls::Identity;
 use crate::tls::policy::Policy;
 use crate::tls::server::{Certificate, Clients, Config, Server};
@@ -38,6 +40,21 @@ fn a_new_pair_is_shown_from_then_on_and_the_same_one_is_no_news() {
         old,
         "a handshake under way keeps what it began with"
     );
+}
+
+#[test]
+fn no_session_is_resumed_where_certificates_of_clients_are_looked_at() {
+    let authority = Authority::new();
+    let open = showing(&authority.issue("server", None));
+    let trusted = Clients::Trusted { ca: authority.path("ca.pem"), revoked: None, required: false };
+    let closed = Config { clients: trusted, ..open.clone() };
+    let second = |config: &Config| {
+        let (client, server) = (authority.client(), Server::try_new(config).unwrap());
+        connect(client.clone(), server.current()).unwrap();
+        connect(client, server.current()).unwrap().handshake_kind()
+    };
+    assert_eq!(second(&open), Some(HandshakeKind::Resumed));
+    assert_eq!(second(&closed), Some(HandshakeKind::Full));
 }
 
 #[test]

@@ -23,6 +23,8 @@ async fn a_post_to_drain_is_like_sigterm() {
         for _ in 0..2 {
             assert_eq!(sidecar.admin_request("POST", "/drain", "").0, 202);
         }
+        // What comes next when a pod is deleted or a container stopped: it joins, and cuts nothing.
+        sidecar.signal(Signal::TERM);
     })
     .await;
 }
