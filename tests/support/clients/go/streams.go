@@ -142,7 +142,7 @@ func (program *Program) campaign(ctx context.Context, command Command) (Object, 
 	return Object{"key": candidate.election.Key()}, nil
 }
 
-// leader asks outside of any session: to look on, nobody needs to be a candidate.
+// leader has a session only because the client makes no election without one.
 func (program *Program) leader(ctx context.Context, command Command) (Object, error) {
 	session, err := concurrency.NewSession(program.client, concurrency.WithTTL(sessionTTL))
 	if err != nil {
