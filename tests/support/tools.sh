@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Puts programs that only the tests and benches use into <build directory>/tools, without installing anything.
 #
-#   tests/support/tools.sh [python] [kustomize] [haproxy]        all when none is named
+#   tests/support/tools.sh [TOOL…]        all when none is named
 #
 # python     tools/python/bin/python, an environment with etcd3, the etcd client that speaks gRPC by grpcio: a second
 #            implementation of gRPC beside Go's and ours; with etcd3gw, which speaks to the JSON gateway; with
 #            Kubernetes' schemas, and a parser of PromQL
 # kustomize  tools/kustomize/bin/kustomize, built by a Go toolchain
 # haproxy    tools/haproxy/bin/haproxy, which the benches compare with
+# client-go, client-java, client-node, client-rust
+#            tools/client-go/bin/client and so on: clients of etcd that tests/clients drives, each built by its own
+#            toolchain from tests/support/clients with the versions that are pinned there
 #
 # Prints one line a tool, "python target/tools/python/bin/python (…)", or "not available: haproxy (…)". Fails when
 # one of those asked for could not be had. A second run only prints.
@@ -110,13 +113,89 @@ EOF
     echo "haproxy $home/bin/haproxy ($("$home/bin/haproxy" -v | awk 'NR == 1 { print $3 }'))"
 }
 
+# client NAME TOOLCHAIN BUILD: the program of one language. The function BUILD makes bin/client in $home, which is empty,
+# from $source; TOOLCHAIN is what it needs. After a change of versions, in that folder: "go mod tidy", "npm install
+# --package-lock-only", "cargo generate-lockfile"; Maven takes what the pinned packages ask for.
+client() {
+    local name=$1 toolchain=$2 build=$3 home source stamp sum program
+    home="$root/client-$name" source="tests/support/clients/$name" stamp="$root/client-$name/.sum"
+    sum=$(find "$source" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+    if ! [[ -e $stamp && $(<"$stamp") == "$sum" ]]; then
+        for program in $toolchain; do
+            if ! command -v "$program" >/dev/null; then
+                not_available "client-$name" "no $program"
+                return
+            fi
+        done
+        say "building client-$name"
+        rm -rf "$home"
+        mkdir -p "$home/bin"
+        home=$(realpath "$home")
+        if ! "$build" >"$root/client-$name.log" 2>&1; then
+            tail -n 5 "$root/client-$name.log" >&2
+            rm -rf "$home"
+            not_available "client-$name" "the build failed, see $root/client-$name.log"
+            return
+        fi
+        echo "$sum" >"$stamp"
+    fi
+    echo "client-$name $root/client-$name/bin/client ($(client_version "$source"))"
+}
+
+# The version of the client that is pinned in these sources.
+client_version() {
+    case $1 in
+        */go) awk '$1 == "go.etcd.io/etcd/client/v3" { print $2 }' "$1/go.mod" ;;
+        */java) grep -A 1 '<artifactId>jetcd-core<' "$1/pom.xml" | sed -n 's/.*<version>\(.*\)<.*/\1/p' ;;
+        */node) sed -n 's/.*"etcd3": "\(.*\)".*/\1/p' "$1/package.json" ;;
+        */rust) sed -n 's/^etcd-client = .*version = "=\([^"]*\)".*/\1/p' "$1/Cargo.toml" ;;
+    esac
+}
+
+# launcher COMMAND…: makes that command the program.
+launcher() {
+    printf '#!/bin/sh\nexec' >"$home/bin/client"
+    printf ' %s' "$@" '"$@"' >>"$home/bin/client"
+    chmod +x "$home/bin/client"
+}
+
+build_go() {
+    CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=readonly go build -C "$source" -buildvcs=false -trimpath \
+        -o "$home/bin/client" .
+}
+
+build_java() {
+    # These goals alone, so that no plugin comes in whose version is not pinned.
+    mvn -B -f "$source/pom.xml" "-Dclient.home=$home" compiler:compile dependency:copy-dependencies &&
+        launcher java -cp "'$home/classes:$home/lib/*'" Main
+}
+
+build_node() {
+    cp "$source"/* "$home" &&
+        (cd "$home" && npm ci --ignore-scripts --no-audit --no-fund) &&
+        launcher node "'$home/main.js'"
+}
+
+build_rust() {
+    # etcd-client generates its code by protoc, for which this is a replacement in Rust.
+    cargo install --locked --quiet --root "$home/protox" --features bin protox@0.10.0 &&
+        PROTOC="$home/protox/bin/protox" cargo build --locked --quiet --manifest-path "$source/Cargo.toml" \
+            --target-dir "$home/target" &&
+        cp "$home/target/debug/client-for-tests" "$home/bin/client" &&
+        rm -rf "$home/target" "$home/protox"
+}
+
 missing=0
-if (($# == 0)); then set -- python kustomize haproxy; fi
+if (($# == 0)); then set -- python kustomize haproxy client-{go,java,node,rust}; fi
 for tool in "$@"; do
     case $tool in
         python) get_python ;;
         kustomize) get_kustomize ;;
         haproxy) get_haproxy ;;
+        client-go) client go go build_go ;;
+        client-java) client java "java mvn" build_java ;;
+        client-node) client node "node npm" build_node ;;
+        client-rust) client rust "cargo cc" build_rust ;;
         *)
             say "no such tool: $tool"
             exit 2

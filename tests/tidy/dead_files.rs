@@ -28,6 +28,9 @@ const TOP_LEVEL: [&str; 20] = [
     "tests/",
 ];
 
+/// Crates that are built apart from this one.
+const OTHER_ROOTS: [&str; 1] = ["tests/support/clients/rust/src/main.rs"];
+
 /// Names that say nothing about what is inside.
 const VAGUE_NAMES: [&str; 8] =
     ["common", "helper", "helpers", "manager", "misc", "util", "utils", "utilities"];
@@ -81,13 +84,13 @@ fn unreachable_files(manifest: &str, files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// The library, the binary, and the tests and benches, which the manifest lists.
+/// The library, the binary, the tests and benches, which the manifest lists, and the crates beside this one.
 fn crate_roots(manifest: &str) -> Vec<String> {
     let listed = manifest.lines().filter_map(|line| {
         let path = line.strip_prefix("path = \"")?;
         Some(path.trim_end().trim_end_matches('"'))
     });
-    ["src/lib.rs", "src/main.rs"].into_iter().chain(listed).map(String::from).collect()
+    ["src/lib.rs", "src/main.rs"].into_iter().chain(listed).chain(OTHER_ROOTS).map(String::from).collect()
 }
 
 /// Data files that no owner names, neither themselves nor a folder that holds only data.
