@@ -176,7 +176,7 @@ mod tests {
         let auth = format!("{{username: u, password-file: '{}'}}", password.display());
         std::fs::write(&file, format!("upstream: {{endpoints: ['a:1'], auth: {auth}}}")).unwrap();
         std::fs::write(&password, "old").unwrap();
-        let start = Start::read(Source { file: Some(file), overrides: Overrides::default() }).unwrap();
+        let start = Start::read(Source::new(Some(file), Overrides::default())).unwrap();
         assert!(start.seen == start.seen.again());
         std::fs::write(&password, "the new one").unwrap();
         assert!(start.seen != start.seen.again());

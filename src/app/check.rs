@@ -58,7 +58,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let text = "{upstream: {endpoints: ['a:1']}, listen: [{url: 'unix:///a', group: nobody-at-all}]}";
         fs::write(file.path(), text).unwrap();
-        let source = Source { file: Some(file.path().to_owned()), overrides: Overrides::default() };
+        let source = Source::new(Some(file.path().to_owned()), Overrides::default());
         let errors = check(&source.read().unwrap()).unwrap_err();
         assert_eq!(errors, ["unix:///a: no group \"nobody-at-all\" in /etc/group; a number does as well"]);
     }

@@ -276,7 +276,7 @@ mod tests {
         let document = |text: &str| {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), format!("{{upstream: {{endpoints: ['a:1']}}, {text}}}")).unwrap();
-            let source = Source { file: Some(file.path().to_owned()), overrides: Overrides::default() };
+            let source = Source::new(Some(file.path().to_owned()), Overrides::default());
             source.read().unwrap()
         };
         let before = document("threads: 1");

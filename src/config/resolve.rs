@@ -362,7 +362,7 @@ log: {level: loud}
         assert_eq!(read("100years").unwrap().proxy.hold.limit.as_secs() / 86400, 36525);
         assert_eq!(
             read("400000000000years").unwrap_err(),
-            ["hold.timeout: expected a time such as 5s, found \"400000000000years\""]
+            ["hold.timeout: expected a time such as 5s, at most 100years, found \"400000000000years\""]
         );
     }
 

@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(known(), ["10.0.0.1", "10.0.0.2", "fd00::2"]);
 
         let other_servers = Config { nameservers: vec!["127.0.0.2:53".parse().unwrap()], ..config("good") };
-        let srv = Some(super::super::Srv { domain: "typo".to_owned(), name: String::new() });
+        let srv = Some(super::super::Srv { domain: "typo".to_owned(), name: String::new(), insecure: false });
         let service = Config { dns: None, srv, ..config("good") };
         for next in [config("typo"), config("other-typo"), service, config("good"), other_servers.clone()] {
             configs.send_replace(next);
