@@ -25,7 +25,7 @@ use crate::proxy::namespace::{NamespaceMetrics, Namespaces};
 use crate::proxy::register::{Register, RegisterMetrics};
 use crate::proxy::share::ShareMetrics;
 use crate::proxy::watch::{self, WatchMetrics};
-use crate::proxy::{Audit, Drain, Holds, Proxy, Settings, Shared, Watermark};
+use crate::proxy::{self, Audit, Drain, Holds, Proxy, Settings, Shared, Watermark};
 use crate::telemetry::heartbeat::Heartbeats;
 use crate::telemetry::log::Levels;
 use crate::telemetry::metrics::Metrics;
@@ -103,21 +103,7 @@ impl App {
         let cluster = Cluster::try_new(upstream, &metrics, control)?;
         let views = cluster.views();
         let audit = Audit::open(&proxy.audit, views.clone(), &metrics)?;
-        let registered = RegisterMetrics::new(&metrics);
-        let shared = Shared {
-            settings: settings.clone(),
-            audit: audit.clone(),
-            drain: drain.clone(),
-            holds: Holds::new(HoldMetrics::new(&metrics)),
-            leases: lease::Hub::new(&proxy.lease, LeaseMetrics::new(&metrics)),
-            metrics: ProxyMetrics::new(&metrics),
-            namespaces: Namespaces::new(&proxy.namespace, NamespaceMetrics::new(&metrics)),
-            watches: watch::Hub::new(&proxy.watch, WatchMetrics::new(&metrics)),
-            reads: ShareMetrics::new(&metrics),
-            register: proxy.register.as_ref().map(|config| Register::new(config, registered)),
-            registry: metrics.clone(),
-            watermark: Watermark::new(WatermarkMetrics::new(&metrics)),
-        };
+        let shared = shared(proxy, &settings, &audit, &drain, &metrics);
         let proxies = (0..*threads).map(|_| Proxy::new(cluster.upstream(), shared.clone())).collect();
         let listeners = Listeners::bind(listen, &mut inherited)?;
         listeners::all_taken(&inherited, listen, &admin.url)?;
@@ -161,6 +147,32 @@ impl App {
             phase,
             reloader,
         })
+    }
+}
+
+/// What all threads of the data path have in common.
+fn shared(
+    config: &proxy::Config,
+    settings: &Settings,
+    audit: &Audit,
+    drain: &Drain,
+    metrics: &Metrics,
+) -> Shared {
+    // Registered whether they will count or not.
+    let registered = RegisterMetrics::new(metrics);
+    Shared {
+        settings: settings.clone(),
+        audit: audit.clone(),
+        drain: drain.clone(),
+        holds: Holds::new(HoldMetrics::new(metrics)),
+        leases: lease::Hub::new(&config.lease, LeaseMetrics::new(metrics)),
+        metrics: ProxyMetrics::new(metrics),
+        namespaces: Namespaces::new(&config.namespace, NamespaceMetrics::new(metrics)),
+        watches: watch::Hub::new(&config.watch, WatchMetrics::new(metrics)),
+        reads: ShareMetrics::new(metrics),
+        register: config.register.as_ref().map(|config| Register::new(config, registered)),
+        registry: metrics.clone(),
+        watermark: Watermark::new(WatermarkMetrics::new(metrics)),
     }
 }
 

@@ -4,8 +4,9 @@ use crate::modules::reachable;
 use crate::tokens::{Kind, Token, tokens};
 use crate::tree::{File, assert_none, files, read, rust_files, top_level};
 
-const TOP_LEVEL: [&str; 20] = [
+const TOP_LEVEL: [&str; 21] = [
     ".ci/",
+    ".dockerignore",
     // A file in a linked work tree.
     ".git",
     ".git/",
