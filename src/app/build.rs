@@ -110,16 +110,7 @@ impl App {
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
         let limits = listeners.limits.clone();
-        let parts = Parts {
-            cluster,
-            settings,
-            limits,
-            audit: audit.clone(),
-            namespaces,
-            watches,
-            levels,
-            certificates,
-        };
+        let parts = Parts { cluster, settings, limits, audit, namespaces, watches, levels, certificates };
         let (reloader, text) = Reloader::new(source, document, config, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),
@@ -136,7 +127,7 @@ impl App {
             },
             listeners,
             proxies,
-            audit,
+            audit: shared.audit,
             drain,
             drain_signal,
             heartbeats,
