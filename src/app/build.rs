@@ -113,16 +113,7 @@ impl App {
         let certificates = Certificates::new(servers, cluster.tls(), &metrics);
         let (namespaces, watches) = (shared.namespaces.clone(), shared.watches.clone());
         let capacity = listeners.capacity.clone();
-        let parts = Parts {
-            cluster,
-            settings,
-            capacity,
-            audit: audit.clone(),
-            namespaces,
-            watches,
-            levels,
-            certificates,
-        };
+        let parts = Parts { cluster, settings, capacity, audit, namespaces, watches, levels, certificates };
         let (reloader, text) = Reloader::new(start, parts, &metrics);
         Ok(Self {
             admin: (admin_listener, admin_tls),
@@ -140,7 +131,7 @@ impl App {
             },
             listeners,
             proxies,
-            audit,
+            audit: shared.audit,
             drain,
             drain_signal,
             heartbeats,
