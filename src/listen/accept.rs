@@ -80,7 +80,8 @@ impl Acceptor {
         F: Future<Output = ()> + Send + 'static,
     {
         let held = (slot, self.open.clone(), Counted::new(&self.context.metrics.connections));
-        let served = serve(self.context.clone());
+        // Boxed, because a future that is moved into another takes its room twice.
+        let served = Box::pin(serve(self.context.clone()));
         tokio::spawn(async move {
             served.await;
             drop(held);

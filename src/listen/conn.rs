@@ -38,7 +38,8 @@ pub(super) async fn serve(mut transport: Transport, context: Arc<Context>, clien
         () = context.drain.patience_ends() => return,
     };
     match sniffed {
-        Ok(Ok(Some(Protocol::H1))) => serve_h1(transport, context, client, &limits).await,
+        // Boxed: it is larger, and most connections are of the other kind.
+        Ok(Ok(Some(Protocol::H1))) => Box::pin(serve_h1(transport, context, client, &limits)).await,
         Ok(Ok(Some(Protocol::H2))) => http2::serve(transport, context, client, &limits).await,
         Ok(Ok(None) | Err(_)) => {}
         Err(_elapsed) => context.metrics.on_refused("timeout"),

@@ -27,12 +27,14 @@ use crate::types::client::Client;
 pub(super) async fn serve(transport: Transport, context: Arc<Context>, client: Arc<Client>, limits: &Limits) {
     let signs = Arc::new(Signs::default());
     let watched = Watched::new(transport, limits.keepalive_min_time, signs.clone());
-    let Some(mut connection) = handshake(watched, &context, limits).await else { return };
+    // Boxed, as the connection's future must not be as large as what is needed only at its beginning.
+    let Some(mut connection) = Box::pin(handshake(watched, &context, limits)).await else { return };
     let mut ping_pong = connection.ping_pong();
     let mut heartbeat = Heartbeat::new(limits, signs.clone());
     let mut drain = pin!(context.drain.begun());
     let mut draining = false;
-    // Not tasks of their own: a task costs more to make than a stream lasts.
+    // Not tasks of their own: a task costs more to make than a stream lasts. Boxed, because the set has
+    // room for one more than it holds, and keeps that of one that has ended while a waker of it lives.
     let mut streams = FuturesUnordered::new();
     // One that never goes on. The set wakes itself when it has polled all that it holds, and a
     // client with one call at a time would have its connection polled twice as often.
@@ -44,13 +46,13 @@ pub(super) async fn serve(transport: Transport, context: Arc<Context>, client: A
                 Some(Ok((request, respond))) => {
                     let open = Counted::new(&context.metrics.streams);
                     let served = api::grpc::serve(request, respond, context.proxy.clone(), client.clone());
-                    streams.push(Either::Left(async move {
+                    streams.push(Either::Left(Box::pin(async move {
                         // A bug in one call must not end the others of its connection.
                         if AssertUnwindSafe(served).catch_unwind().await.is_err() {
                             tracing::error!("a call ended in a panic");
                         }
                         drop(open);
-                    }));
+                    })));
                     signs.set_streams(streams.len() - 1);
                 }
                 ended => {
