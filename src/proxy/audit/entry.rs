@@ -284,8 +284,10 @@ impl Entry {
         } else if *messages_in == 0 && !self.row.request.is_empty() && matches!(stream, Stream::None) {
             about.incomplete = true;
         }
-        if let (Some(Is::Text(user)), Some(Fact { name: "issued_token_hash", is: Is::Hex(token) })) =
-            (about.fact("target_user"), answer)
+        // What is behind the place where reading has stopped may name somebody else.
+        if !about.incomplete
+            && let (Some(Is::Text(user)), Some(Fact { name: "issued_token_hash", is: Is::Hex(token) })) =
+                (about.fact("target_user"), answer)
         {
             tokens.learn(*token, user);
         }

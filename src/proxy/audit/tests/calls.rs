@@ -44,8 +44,11 @@ fn call(method: &str, path: &str, headers: &[(&str, &str)], pieces: Vec<Vec<u8>>
 }
 
 fn put(key: &str) -> Vec<u8> {
-    let message = pb::PutRequest { key: key.to_owned().into(), ..Default::default() }.encode_to_vec();
-    [&[0], &(message.len() as u32).to_be_bytes()[..], &message].concat()
+    framed(&pb::PutRequest { key: key.to_owned().into(), ..Default::default() }.encode_to_vec())
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&[0], &(message.len() as u32).to_be_bytes()[..], message].concat()
 }
 
 fn ok() -> Reply {
@@ -152,6 +155,35 @@ async fn a_token_is_the_one_that_etcd_looks_at() {
     let users: Vec<Option<&str>> = lines.iter().map(|line| line["user"].as_str()).collect();
     assert_eq!(users, [Some("alice"), Some("bob"), Some("bob"), Some("alice"), None]);
     assert_eq!(lines[0]["token_hash"], lines[3]["token_hash"]);
+}
+
+#[tokio::test]
+async fn a_name_that_etcd_may_not_have_read_is_nobody_s() {
+    let request = |name: &str, rest: &[u8]| {
+        let message = [&[1 << 3 | 2, name.len() as u8], name.as_bytes(), rest].concat();
+        call("POST", "/etcdserverpb.Auth/Authenticate", &[GRPC], vec![framed(&message)])
+    };
+    let issued = |token: &str| {
+        let header = Some(pb::ResponseHeader { member_id: 1, ..Default::default() });
+        let answer = pb::AuthenticateResponse { header, token: token.to_owned() };
+        Reply::grpc(Body::Full(framed(&answer.encode_to_vec()).into()))
+    };
+    // etcd skips the group, and signs in the name that comes behind it.
+    let group = [15 << 3 | 3, 15 << 3 | 4, 1 << 3 | 2, 3, b'b', b'o', b'b'];
+    let using = |token| call("POST", PUT, &[GRPC, ("token", token)], vec![put("k")]);
+    let lines = told(
+        Calls::Writes,
+        vec![
+            (request("root", &group), issued("a.1")),
+            (using("a.1"), ok()),
+            (request("alice", &[]), issued("a.2")),
+            (using("a.2"), ok()),
+        ],
+    )
+    .await;
+    has(&lines[0], &json!({"op": "authenticate", "incomplete": true}));
+    has(&lines[1], &json!({"user": null, "token_hash": lines[0]["issued_token_hash"]}));
+    has(&lines[3], &json!({"user": "alice", "token_hash": lines[2]["issued_token_hash"]}));
 }
 
 #[tokio::test]
