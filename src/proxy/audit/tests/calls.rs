@@ -187,6 +187,17 @@ async fn a_name_that_etcd_may_not_have_read_is_nobody_s() {
 }
 
 #[tokio::test]
+async fn a_call_with_another_content_type_beside_grpc_s_is_told() {
+    let types = [("content-type", "text/plain"), GRPC];
+    let made = ["GET", "POST"].map(|method| (call(method, PUT, &types, vec![put("a")]), ok()));
+    let lines = told(Calls::Writes, made.into()).await;
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for line in &lines {
+        has(line, &json!({"op": "put", "key": "a", "code": "OK", "incomplete": null}));
+    }
+}
+
+#[tokio::test]
 async fn the_key_of_a_long_request_in_json_is_told() {
     let header = r#"{"header":{"cluster_id":"1","member_id":"10","revision":"7","raft_term":"2"}}"#;
     let put = |length: usize| {
