@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 pub(super) use body::Open;
 pub use config::{Calls, Config};
@@ -44,7 +44,8 @@ use crate::telemetry::access::{Sink, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::call::{Body, Call};
 use crate::types::gateway;
-use crate::types::method::{Effect, Rpc};
+use crate::types::method::{Effect, Rpc, UNKNOWN};
+use crate::types::status::percent_decode;
 use crate::upstream::health::Publisher;
 use about::Limits;
 use entry::{Entry, Kind, Told};
@@ -120,6 +121,12 @@ impl Office {
             Kind::Grpc | Kind::Json => Row::of(rpc.method),
             Kind::Http => &table::HTTP,
         };
+        let mut told = Told::new(kind, row);
+        // Of these nothing is read.
+        told.about.incomplete = match kind {
+            Kind::Grpc | Kind::Json => std::ptr::eq(row, &table::UNKNOWN),
+            Kind::Http => !is_read(call, kind, rpc),
+        };
         let headers = &call.head.headers;
         let holder = token(headers, kind).map(|token| Holder::of(token.as_bytes(), &self.tokens));
         let entry = Arc::new(Entry {
@@ -136,7 +143,7 @@ impl Office {
             uri: call.head.uri.clone(),
             agent: headers.get(http::header::USER_AGENT).cloned(),
             holder,
-            told: Mutex::new(Some(Told::new(kind, row))),
+            told: Mutex::new(Some(told)),
         });
         call.head.extensions.insert(IsTold);
         if !matches!(call.body, Body::Empty) {
@@ -157,15 +164,20 @@ pub(super) fn is_told(call: &Call) -> bool {
     call.head.extensions.get::<IsTold>().is_some()
 }
 
-/// What the call is, and by which row of the method table it is judged.
+/// What the call is, and by which row of the method table it is judged: by that of its path as Go's HTTP
+/// server decodes it, which stands before both of etcd's APIs.
 fn classify(call: &Call) -> (Kind, &'static Rpc) {
+    let path = || percent_decode(call.head.uri.path().as_bytes());
     if call.is_grpc() {
-        return (Kind::Grpc, call.rpc);
+        let is_known = *call.rpc != UNKNOWN;
+        return (Kind::Grpc, if is_known { call.rpc } else { Rpc::of(&path()) });
     }
-    let method = match call.rpc.is_websocket() {
-        // What is sent on it counts as sent to its path (`server/embed/serve.go`).
-        true => gateway::row(call.head.uri.path()).map_or("", |row| row.method),
-        false => call.rpc.method,
+    let method = match call.rpc.method {
+        // What is sent on a WebSocket counts as sent to its path (`server/embed/serve.go`).
+        "" if call.rpc.is_websocket() || call.head.method == Method::POST => {
+            gateway::row(&path()).map_or("", |row| row.method)
+        }
+        method => method,
     };
     if method.is_empty() { (Kind::Http, call.rpc) } else { (Kind::Json, Rpc::of(method)) }
 }

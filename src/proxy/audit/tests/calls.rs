@@ -105,7 +105,7 @@ async fn a_websocket_is_told_as_what_may_be_written_on_it() {
     let [put, enable, unknown] = &lines[..] else { unreachable!() };
     has(put, &json!({"op": "put", "code": "OK", "http_status": 101, "incomplete": true, "error": null}));
     has(enable, &json!({"op": "auth-enable", "code": "OK", "http_status": 101, "incomplete": true}));
-    has(unknown, &json!({"op": "http", "path": "/v3/tomorrow", "http_status": 101}));
+    has(unknown, &json!({"op": "http", "path": "/v3/tomorrow", "http_status": 101, "incomplete": true}));
 }
 
 #[tokio::test]
@@ -116,6 +116,45 @@ async fn asking_a_path_of_the_gateway_for_something_else_is_not_its_call() {
     let lines = told(Calls::Writes, made.into()).await;
     assert_eq!(lines.len(), 1, "{lines:#?}");
     has(&lines[0], &json!({"op": "http", "path": "/v3/kv/put", "http_status": 404}));
+}
+
+#[tokio::test]
+async fn a_path_is_told_by_what_go_decodes_it_to() {
+    let done = || http(StatusCode::OK, "{}");
+    let json = || vec![br#"{"key": "YQ=="}"#.to_vec()];
+    let lines = told(
+        Calls::Writes,
+        vec![
+            (call("POST", "/etcdserverpb.KV/P%75t", &[GRPC], vec![put("a")]), ok()),
+            (call("POST", "/v3/kv/p%75t", &[], json()), done()),
+            (call("POST", "/%763/kv/put", &[], json()), done()),
+            (call("POST", "/etcdserverpb.KV/R%61nge", &[GRPC], vec![put("a")]), ok()),
+        ],
+    )
+    .await;
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    for line in &lines {
+        has(line, &json!({"op": "put", "key": "a", "code": "OK", "incomplete": null}));
+    }
+    has(&lines[0], &json!({"path": "/etcdserverpb.KV/P%75t"}));
+}
+
+#[tokio::test]
+async fn what_is_not_read_is_told_as_incomplete() {
+    let done = || http(StatusCode::OK, "{}");
+    let lines = told(
+        Calls::All,
+        vec![
+            (call("POST", "/etcdserverpb.KV/Tomorrow", &[GRPC], vec![put("a")]), ok()),
+            (call("POST", "/v3/kv/put:", &[], vec![b"{}".to_vec()]), done()),
+            (call("PUT", "/v2/keys/a", &[], vec![b"value=1".to_vec()]), done()),
+            (call("GET", "/version", &[], Vec::new()), done()),
+        ],
+    )
+    .await;
+    let said: Vec<_> = lines.iter().map(|line| (line["op"].as_str().unwrap(), &line["incomplete"])).collect();
+    let (yes, no) = (&Value::Bool(true), &Value::Null);
+    assert_eq!(said, [("unknown", yes), ("http", yes), ("http", yes), ("http", no)]);
 }
 
 #[tokio::test]
