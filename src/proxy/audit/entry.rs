@@ -133,13 +133,7 @@ impl Entry {
         lines
     }
 
-    fn on_message(
-        &self,
-        seen: Seen<'_>,
-        count: u64,
-        about: &mut About,
-        stream: &mut Stream,
-    ) -> Option<Vec<u8>> {
+    fn on_message(&self, seen: Seen<'_>, count: u64, about: &mut About, stream: &mut Stream) -> Vec<Vec<u8>> {
         let message = match seen {
             Seen::Whole(message) => message,
             Seen::Cut(message) => {
@@ -148,7 +142,7 @@ impl Entry {
             }
             Seen::Compressed => {
                 about.incomplete = true;
-                return None;
+                return Vec::new();
             }
         };
         let (namespace, limits) = (&self.namespace, &self.office.limits);
@@ -158,11 +152,11 @@ impl Entry {
             Stream::None if count > 1 => about.incomplete = true,
             Stream::None => about.read(Message::Wire(message), self.row.request, namespace, limits),
             Stream::Watch(watches) => {
-                let create = watches.on_request(message, namespace, limits)?;
-                return Some(self.created(&create, |_| {}));
+                let creates = watches.on_request(message, namespace, limits);
+                return creates.iter().map(|create| self.created(create, |_| {})).collect();
             }
         }
-        None
+        Vec::new()
     }
 
     pub fn on_answerer(&self, endpoint: EndpointId) {
