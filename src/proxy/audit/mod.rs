@@ -3,7 +3,7 @@
 //! ```text
 //!   call ─> begin (table: is it told?) ─> request body ──> about: keys, ids, by the table's fields
 //!                                         answer ────────> header, second field, status
-//!                                         end or drop ───> line ─> telemetry/access.rs
+//!                                         end or drop ───> line ─> telemetry/access/
 //! ```
 //!
 //! Invariants: a call is told at its end, once, however it ends; a value, a password or a token is
