@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value as Json;
 
 use super::table::{Field, OPERATION, Says};
@@ -259,9 +261,7 @@ fn of_json<'a>(says: Says, value: &'a Json) -> Option<Value<'a>> {
         (Says::Branch(_) | Says::Inside(_) | Says::Op(..), Json::Object(_)) => {
             Value::Message(Message::Json(value))
         }
-        (Says::End(_) | Says::Key(_), Json::String(text)) => {
-            Value::Bytes(STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()?.into())
-        }
+        (Says::End(_) | Says::Key(_), Json::String(text)) => Value::Bytes(of_base64(text)?.into()),
         (Says::Name(..) | Says::Text(_) | Says::Texts(_), Json::String(text)) => {
             Value::Bytes(text.as_bytes().into())
         }
@@ -273,6 +273,12 @@ fn of_json<'a>(says: Says, value: &'a Json) -> Option<Value<'a>> {
         }
         _ => return None,
     })
+}
+
+/// With padding or without, and with line ends in it: whichever a release of etcd takes.
+fn of_base64(text: &str) -> Option<Vec<u8>> {
+    let text: Vec<u8> = text.bytes().filter(|byte| !b"\r\n".contains(byte)).collect();
+    STANDARD.decode(&text).or_else(|_| URL_SAFE.decode(&text)).ok()
 }
 
 /// What a field is, by the name that proto3's JSON makes of its own (`range_end`: `rangeEnd`), or by its
@@ -295,6 +301,12 @@ fn full_end<'a>(namespace: &[u8], end: &'a [u8]) -> Cow<'a, [u8]> {
         end => [namespace, end].concat().into(),
     }
 }
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+static STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+static URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// Transactions in transactions; each takes two steps.
 const DEPTH_MAX: usize = 32;

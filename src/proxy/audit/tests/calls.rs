@@ -251,6 +251,29 @@ async fn the_key_of_a_long_request_in_json_is_told() {
 }
 
 #[tokio::test]
+async fn of_several_objects_in_json_the_first_is_told() {
+    let put = |body: &str| {
+        (call("POST", "/v3/kv/put", &[], vec![body.as_bytes().to_vec()]), http(StatusCode::OK, "{}"))
+    };
+    let parts = "0,".repeat(100_000);
+    let lines = told(
+        Calls::Writes,
+        vec![
+            put("{\"key\": \"YQ==\"} \r\n"),
+            put(r#"{"key": "YQ=="} x"#),
+            put(r#"{"key": "YQ=="}{"key": "Yg=="}"#),
+            put(&format!(r#"{{"key": "YQ==", "x": [{parts}0]}}"#)),
+        ],
+    )
+    .await;
+    has(&lines[0], &json!({"op": "put", "key": "a", "incomplete": null}));
+    for line in &lines[1..3] {
+        has(line, &json!({"op": "put", "key": "a", "incomplete": true}));
+    }
+    has(&lines[3], &json!({"op": "put", "key": null, "incomplete": true}));
+}
+
+#[tokio::test]
 async fn an_error_of_the_gateway_has_etcd_s_code() {
     let missing = r#"{"code":5,"message":"etcdserver: requested lease not found","details":[]}"#;
     let revoke = call("POST", "/v3/lease/revoke", &[], vec![br#"{"ID": "10"}"#.to_vec()]);

@@ -278,6 +278,9 @@ fn requests_in_json_say_the_same() {
             json!({"key": "YQ==", "Key": "Yg==", "key_": "Yg==", "rangeEnd": "Yw==", "range_end": "ZA=="}),
             json!({"key": "a", "range_end": "c"}),
         ),
+        ("/etcdserverpb.KV/Put", json!({"key": "YWI"}), json!({"key": "ab"})),
+        ("/etcdserverpb.KV/Put", json!({"key": "YW\r\nI="}), json!({"key": "ab"})),
+        ("/etcdserverpb.KV/Put", json!({"key": "_-8"}), json!({"key_base64": "/+8="})),
         ("/etcdserverpb.KV/Put", json!({"key": "not base64"}), json!({"incomplete": true})),
         ("/etcdserverpb.KV/Put", json!([1]), json!({})),
     ] {
