@@ -8,6 +8,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value as Json;
 
+use super::render::{TEXT_MAX, cut};
 use super::table::{Field, OPERATION, Says};
 use crate::proxy::namespace::end_of;
 use crate::proxy::peek::{Fields, Value as Wire};
@@ -17,6 +18,7 @@ use crate::proxy::peek::{Fields, Value as Wire};
 pub(super) struct Limits {
     /// Operations of a transaction, or leases of a stream.
     pub keys: usize,
+    /// Of a key; texts have a limit of their own.
     pub key_bytes: usize,
 }
 
@@ -176,11 +178,17 @@ impl Reader<'_> {
                 set(facts, name, is);
             }
             (Says::Texts(name), Value::Bytes(text)) => {
-                let before = match facts.iter().find(|fact| fact.name == name) {
-                    Some(Fact { is: Is::Text(before), .. }) => format!("{before},"),
-                    _ => String::new(),
+                let text = match facts.iter().find(|fact| fact.name == name) {
+                    // It is cut already.
+                    Some(Fact { is: Is::Text(before), .. }) if before.len() >= TEXT_MAX => {
+                        self.about.incomplete = true;
+                        return;
+                    }
+                    Some(Fact { is: Is::Text(before), .. }) => {
+                        [before.as_bytes(), b",", &without_userinfo(&text)].concat()
+                    }
+                    _ => without_userinfo(&text),
                 };
-                let text = [before.as_bytes(), &text].concat();
                 set(facts, name, Is::Text(self.text(&text)));
             }
             (Says::Hex(name), Value::Number(number)) => set(facts, name, Is::Hex(number.cast_unsigned())),
@@ -211,8 +219,14 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&self, text: &[u8]) -> String {
-        String::from_utf8_lossy(&text[..text.len().min(self.limits.key_bytes)]).into_owned()
+    /// One that can't be told as it is could be taken for another one.
+    fn text(&mut self, text: &[u8]) -> String {
+        let whole = std::str::from_utf8(text);
+        self.about.incomplete |= whole.is_err() || text.len() > TEXT_MAX;
+        match whole {
+            Ok(text) => cut(text).to_owned(),
+            Err(_) => text[..text.len().min(TEXT_MAX)].escape_ascii().to_string(),
+        }
     }
 
     fn key(&self, parts: &[&[u8]]) -> Key {
@@ -273,6 +287,13 @@ fn of_json<'a>(says: Says, value: &'a Json) -> Option<Value<'a>> {
         }
         _ => return None,
     })
+}
+
+/// A URL without what stands before its host, which may be a password.
+fn without_userinfo(url: &[u8]) -> Vec<u8> {
+    let begin = url.windows(3).position(|at| at == b"://").map_or(0, |at| at + 3);
+    let host = url[begin..].iter().rposition(|byte| *byte == b'@').map_or(begin, |at| begin + at + 1);
+    [&url[..begin], &url[host..]].concat()
 }
 
 /// With padding or without, and with line ends in it: whichever a release of etcd takes.

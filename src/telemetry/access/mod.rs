@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntGauge};
 
@@ -317,7 +317,8 @@ impl State {
 fn dropped(lines: u64, now: SystemTime) -> String {
     format!(
         "{{\"time\":\"{}\",\"op\":\"dropped\",\"lines\":{lines}}}\n",
-        humantime::format_rfc3339_millis(now)
+        // It panics at what is before.
+        humantime::format_rfc3339_millis(now.max(UNIX_EPOCH))
     )
 }
 

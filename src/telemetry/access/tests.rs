@@ -110,6 +110,11 @@ fn a_line_that_was_begun_in_a_full_file_is_whole_in_the_next_one() {
 }
 
 #[test]
+fn lines_are_told_as_lost_whatever_the_clock_says() {
+    assert!(dropped(1, UNIX_EPOCH - LIMIT).contains("\"1970-01-01T00:00:00.000Z\""));
+}
+
+#[test]
 fn a_file_that_was_not_moved_is_the_same_when_it_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit");
