@@ -49,7 +49,7 @@ use crate::types::status::percent_decode;
 use crate::upstream::health::Publisher;
 use about::Limits;
 use entry::{Entry, Kind, Told};
-use table::Row;
+use table::{Answers, Row};
 use tokens::Holder;
 
 /// Tells calls, or nothing. One for the process; cheap to clone.
@@ -128,7 +128,14 @@ impl Office {
             Kind::Http => !is_read(call, kind, rpc),
         };
         let headers = &call.head.headers;
-        let holder = token(headers, kind).map(|token| Holder::of(token.as_bytes(), &self.tokens));
+        let holder = token(headers, kind).map(|token| {
+            let holder = Holder::of(token.as_bytes(), &self.tokens);
+            match row.answer {
+                // etcd does not look at the token of who signs in, so that it may be anybody's.
+                Answers::Token => Holder { user: None, ..holder },
+                _ => holder,
+            }
+        });
         let entry = Arc::new(Entry {
             office: self.clone(),
             kind,
@@ -197,5 +204,6 @@ fn token(headers: &HeaderMap, kind: Kind) -> Option<&http::HeaderValue> {
         Kind::Grpc => "token",
         Kind::Http | Kind::Json => "grpc-metadata-token",
     };
-    headers.get(name).or_else(|| headers.get(http::header::AUTHORIZATION))
+    let of_gateway = || headers.get("grpc-metadata-authorization").filter(|_| kind != Kind::Grpc);
+    headers.get(name).or_else(|| headers.get(http::header::AUTHORIZATION)).or_else(of_gateway)
 }

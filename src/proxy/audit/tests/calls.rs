@@ -188,12 +188,16 @@ async fn a_token_is_the_one_that_etcd_looks_at() {
                 done(),
             ),
             (call("POST", "/v3/kv/put", &[("token", &alice)], json()), done()),
+            (call("POST", "/v3/kv/put", &[("grpc-metadata-authorization", &bob)], json()), done()),
+            // This one anybody may call with a token that is nobody's.
+            (call("POST", "/v3/auth/authenticate", &[("authorization", &bob)], json()), done()),
         ],
     )
     .await;
     let users: Vec<Option<&str>> = lines.iter().map(|line| line["user"].as_str()).collect();
-    assert_eq!(users, [Some("alice"), Some("bob"), Some("bob"), Some("alice"), None]);
+    assert_eq!(users, [Some("alice"), Some("bob"), Some("bob"), Some("alice"), None, Some("bob"), None]);
     assert_eq!(lines[0]["token_hash"], lines[3]["token_hash"]);
+    assert_eq!(lines[5]["token_hash"], lines[6]["token_hash"]);
 }
 
 #[tokio::test]
