@@ -196,10 +196,11 @@ fn response_head(status: StatusCode, headers: HeaderMap) -> http::response::Part
     head
 }
 
+/// Whether etcd may take a request with these headers for gRPC: of several content types one is enough
+/// (`operateHeaders` of grpc-go's `internal/transport/http2_server.go`), whatever its method is.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    let mut types = headers.get_all(http::header::CONTENT_TYPE).iter();
+    types.any(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// The value of `grpc-timeout` (gRPC over HTTP/2: at most eight digits and a unit), or `None`
@@ -245,6 +246,24 @@ mod tests {
                 (503, &"application/json".parse().unwrap())
             );
             assert!(matches!(body, Body::Full(json) if json == expected));
+        }
+    }
+
+    #[test]
+    fn of_several_content_types_one_makes_a_call_grpc() {
+        for (types, expected) in [
+            (&["application/grpc"][..], true),
+            (&["application/grpc+proto"], true),
+            (&["text/plain", "application/grpc"], true),
+            (&["application/grpc", "text/plain"], true),
+            (&["text/plain", "application/json"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in types {
+                headers.append(http::header::CONTENT_TYPE, http::HeaderValue::from_static(value));
+            }
+            assert_eq!(is_grpc(&headers), expected, "{types:?}");
         }
     }
 

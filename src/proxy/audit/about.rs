@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value as Json;
 
+use super::render::{TEXT_MAX, cut};
 use super::table::{Field, OPERATION, Says};
 use crate::proxy::namespace::end_of;
 use crate::proxy::peek::{Fields, Value as Wire};
@@ -15,6 +18,7 @@ use crate::proxy::peek::{Fields, Value as Wire};
 pub(super) struct Limits {
     /// Operations of a transaction, or leases of a stream.
     pub keys: usize,
+    /// Of a key; texts have a limit of their own.
     pub key_bytes: usize,
 }
 
@@ -174,11 +178,17 @@ impl Reader<'_> {
                 set(facts, name, is);
             }
             (Says::Texts(name), Value::Bytes(text)) => {
-                let before = match facts.iter().find(|fact| fact.name == name) {
-                    Some(Fact { is: Is::Text(before), .. }) => format!("{before},"),
-                    _ => String::new(),
+                let text = match facts.iter().find(|fact| fact.name == name) {
+                    // It is cut already.
+                    Some(Fact { is: Is::Text(before), .. }) if before.len() >= TEXT_MAX => {
+                        self.about.incomplete = true;
+                        return;
+                    }
+                    Some(Fact { is: Is::Text(before), .. }) => {
+                        [before.as_bytes(), b",", &without_userinfo(&text)].concat()
+                    }
+                    _ => without_userinfo(&text),
                 };
-                let text = [before.as_bytes(), &text].concat();
                 set(facts, name, Is::Text(self.text(&text)));
             }
             (Says::Hex(name), Value::Number(number)) => set(facts, name, Is::Hex(number.cast_unsigned())),
@@ -209,8 +219,14 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&self, text: &[u8]) -> String {
-        String::from_utf8_lossy(&text[..text.len().min(self.limits.key_bytes)]).into_owned()
+    /// One that can't be told as it is could be taken for another one.
+    fn text(&mut self, text: &[u8]) -> String {
+        let whole = std::str::from_utf8(text);
+        self.about.incomplete |= whole.is_err() || text.len() > TEXT_MAX;
+        match whole {
+            Ok(text) => cut(text).to_owned(),
+            Err(_) => text[..text.len().min(TEXT_MAX)].escape_ascii().to_string(),
+        }
     }
 
     fn key(&self, parts: &[&[u8]]) -> Key {
@@ -259,9 +275,7 @@ fn of_json<'a>(says: Says, value: &'a Json) -> Option<Value<'a>> {
         (Says::Branch(_) | Says::Inside(_) | Says::Op(..), Json::Object(_)) => {
             Value::Message(Message::Json(value))
         }
-        (Says::End(_) | Says::Key(_), Json::String(text)) => {
-            Value::Bytes(STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()?.into())
-        }
+        (Says::End(_) | Says::Key(_), Json::String(text)) => Value::Bytes(of_base64(text)?.into()),
         (Says::Name(..) | Says::Text(_) | Says::Texts(_), Json::String(text)) => {
             Value::Bytes(text.as_bytes().into())
         }
@@ -273,6 +287,19 @@ fn of_json<'a>(says: Says, value: &'a Json) -> Option<Value<'a>> {
         }
         _ => return None,
     })
+}
+
+/// A URL without what stands before its host, which may be a password.
+fn without_userinfo(url: &[u8]) -> Vec<u8> {
+    let begin = url.windows(3).position(|at| at == b"://").map_or(0, |at| at + 3);
+    let host = url[begin..].iter().rposition(|byte| *byte == b'@').map_or(begin, |at| begin + at + 1);
+    [&url[..begin], &url[host..]].concat()
+}
+
+/// With padding or without, and with line ends in it: whichever a release of etcd takes.
+fn of_base64(text: &str) -> Option<Vec<u8>> {
+    let text: Vec<u8> = text.bytes().filter(|byte| !b"\r\n".contains(byte)).collect();
+    STANDARD.decode(&text).or_else(|_| URL_SAFE.decode(&text)).ok()
 }
 
 /// What a field is, by the name that proto3's JSON makes of its own (`range_end`: `rangeEnd`), or by its
@@ -295,6 +322,12 @@ fn full_end<'a>(namespace: &[u8], end: &'a [u8]) -> Cow<'a, [u8]> {
         end => [namespace, end].concat().into(),
     }
 }
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+static STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+static URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// Transactions in transactions; each takes two steps.
 const DEPTH_MAX: usize = 32;

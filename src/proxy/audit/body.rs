@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::entry::{End, Entry, Kind};
+use super::failure;
 use crate::types::call::{Body, Broken, Reply};
 use crate::types::status::{Code, GRPC_MESSAGE, grpc_status, percent_decode};
 use crate::upstream::From;
@@ -90,7 +91,7 @@ impl Open {
         let trailers = trailers.filter(|_| is_grpc);
         let code = trailers.and_then(grpc_status).unwrap_or_else(|| Code::of_http(status));
         let text = trailers.and_then(|trailers| trailers.get(&GRPC_MESSAGE));
-        let error = text.map(|text| percent_decode(text.as_bytes()));
+        let error = text.map(|text| failure::without_quote(percent_decode(text.as_bytes())));
         let error = error.filter(|text| code != Code::Ok && !text.is_empty());
         self.0.end(End { code, error, http: (!is_grpc).then_some(status) });
     }

@@ -133,13 +133,7 @@ impl Entry {
         lines
     }
 
-    fn on_message(
-        &self,
-        seen: Seen<'_>,
-        count: u64,
-        about: &mut About,
-        stream: &mut Stream,
-    ) -> Option<Vec<u8>> {
+    fn on_message(&self, seen: Seen<'_>, count: u64, about: &mut About, stream: &mut Stream) -> Vec<Vec<u8>> {
         let message = match seen {
             Seen::Whole(message) => message,
             Seen::Cut(message) => {
@@ -148,7 +142,7 @@ impl Entry {
             }
             Seen::Compressed => {
                 about.incomplete = true;
-                return None;
+                return Vec::new();
             }
         };
         let (namespace, limits) = (&self.namespace, &self.office.limits);
@@ -158,11 +152,11 @@ impl Entry {
             Stream::None if count > 1 => about.incomplete = true,
             Stream::None => about.read(Message::Wire(message), self.row.request, namespace, limits),
             Stream::Watch(watches) => {
-                let create = watches.on_request(message, namespace, limits)?;
-                return Some(self.created(&create, |_| {}));
+                let creates = watches.on_request(message, namespace, limits);
+                return creates.iter().map(|create| self.created(create, |_| {})).collect();
             }
         }
-        None
+        Vec::new()
     }
 
     pub fn on_answerer(&self, endpoint: EndpointId) {
@@ -267,11 +261,12 @@ impl Entry {
         answers.end(budget, |_| {});
         budget.give_back(json.len());
         if self.kind == Kind::Json {
-            match serde_json::from_slice(json) {
-                Ok(request) => {
+            match first_of(json) {
+                Some((request, rest)) => {
                     about.read(Message::Json(&request), self.row.request, &self.namespace, limits);
+                    about.incomplete |= !rest.trim_ascii().is_empty();
                 }
-                Err(_) => about.incomplete |= !self.row.request.is_empty(),
+                None => about.incomplete |= !self.row.request.is_empty(),
             }
             // What is sent on a WebSocket is not looked at.
             about.incomplete |= end.http == Some(StatusCode::SWITCHING_PROTOCOLS);
@@ -284,8 +279,10 @@ impl Entry {
         } else if *messages_in == 0 && !self.row.request.is_empty() && matches!(stream, Stream::None) {
             about.incomplete = true;
         }
-        if let (Some(Is::Text(user)), Some(Fact { name: "issued_token_hash", is: Is::Hex(token) })) =
-            (about.fact("target_user"), answer)
+        // What is behind the place where reading has stopped may name somebody else.
+        if !about.incomplete
+            && let (Some(Is::Text(user)), Some(Fact { name: "issued_token_hash", is: Is::Hex(token) })) =
+                (about.fact("target_user"), answer)
         {
             tokens.learn(*token, user);
         }
@@ -321,6 +318,18 @@ impl Entry {
     }
 }
 
+/// The first object in a request in JSON, which is the one that etcd's gateway reads of most, and what is
+/// behind it.
+fn first_of(json: &[u8]) -> Option<(serde_json::Value, &[u8])> {
+    let parts = json.iter().filter(|byte| b",[{".contains(byte)).count();
+    if parts > JSON_PARTS_MAX {
+        return None;
+    }
+    let mut objects = serde_json::Deserializer::from_slice(json).into_iter::<serde_json::Value>();
+    let first = objects.next()?.ok()?;
+    Some((first, &json[objects.byte_offset()..]))
+}
+
 /// The member and the revision in the header of an answer.
 fn header(message: &[u8]) -> Option<(MemberId, i64)> {
     let Some(Ok((1, Value::Bytes(header)))) = Fields(message).next() else { return None };
@@ -346,5 +355,8 @@ const TOKEN_BYTES: usize = 16 << 10;
 
 /// The same, whose values are in base64.
 const JSON_BYTES: usize = 3 << 20;
+
+/// As many are read in some milliseconds. etcd takes 128 operations in a transaction by default.
+const JSON_PARTS_MAX: usize = 100_000;
 
 const JSON_ANSWER_BYTES: usize = 4 << 10;

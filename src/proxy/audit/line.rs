@@ -4,7 +4,7 @@
 //! under a name that says so: both can be read back to its very bytes.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,8 @@ impl Line {
     pub fn new(now: SystemTime) -> Self {
         let mut line = Self(String::with_capacity(512));
         line.0.push('{');
-        line.display("time", humantime::format_rfc3339_millis(now));
+        // It panics at what is before.
+        line.display("time", humantime::format_rfc3339_millis(now.max(UNIX_EPOCH)));
         line
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!   call ─> begin (table: is it told?) ─> request body ──> about: keys, ids, by the table's fields
 //!                                         answer ────────> header, second field, status
-//!                                         end or drop ───> line ─> telemetry/access.rs
+//!                                         end or drop ───> line ─> telemetry/access/
 //! ```
 //!
 //! Invariants: a call is told at its end, once, however it ends; a value, a password or a token is
@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 pub(super) use body::Open;
 pub use config::{Calls, Config};
@@ -44,11 +44,12 @@ use crate::telemetry::access::{Sink, Target};
 use crate::telemetry::metrics::Metrics;
 use crate::types::call::{Body, Call};
 use crate::types::gateway;
-use crate::types::method::{Effect, Rpc};
+use crate::types::method::{Effect, Rpc, UNKNOWN};
+use crate::types::status::percent_decode;
 use crate::upstream::health::Publisher;
 use about::Limits;
 use entry::{Entry, Kind, Told};
-use table::Row;
+use table::{Answers, Row};
 use tokens::Holder;
 
 /// Tells calls, or nothing. One for the process; cheap to clone.
@@ -120,8 +121,21 @@ impl Office {
             Kind::Grpc | Kind::Json => Row::of(rpc.method),
             Kind::Http => &table::HTTP,
         };
+        let mut told = Told::new(kind, row);
+        // Of these nothing is read.
+        told.about.incomplete = match kind {
+            Kind::Grpc | Kind::Json => std::ptr::eq(row, &table::UNKNOWN),
+            Kind::Http => !is_read(call, kind, rpc),
+        };
         let headers = &call.head.headers;
-        let holder = token(headers, kind).map(|token| Holder::of(token.as_bytes(), &self.tokens));
+        let holder = token(headers, kind).map(|token| {
+            let holder = Holder::of(token.as_bytes(), &self.tokens);
+            match row.answer {
+                // etcd does not look at the token of who signs in, so that it may be anybody's.
+                Answers::Token => Holder { user: None, ..holder },
+                _ => holder,
+            }
+        });
         let entry = Arc::new(Entry {
             office: self.clone(),
             kind,
@@ -136,7 +150,7 @@ impl Office {
             uri: call.head.uri.clone(),
             agent: headers.get(http::header::USER_AGENT).cloned(),
             holder,
-            told: Mutex::new(Some(Told::new(kind, row))),
+            told: Mutex::new(Some(told)),
         });
         call.head.extensions.insert(IsTold);
         if !matches!(call.body, Body::Empty) {
@@ -157,15 +171,20 @@ pub(super) fn is_told(call: &Call) -> bool {
     call.head.extensions.get::<IsTold>().is_some()
 }
 
-/// What the call is, and by which row of the method table it is judged.
+/// What the call is, and by which row of the method table it is judged: by that of its path as Go's HTTP
+/// server decodes it, which stands before both of etcd's APIs.
 fn classify(call: &Call) -> (Kind, &'static Rpc) {
+    let path = || percent_decode(call.head.uri.path().as_bytes());
     if call.is_grpc() {
-        return (Kind::Grpc, call.rpc);
+        let is_known = *call.rpc != UNKNOWN;
+        return (Kind::Grpc, if is_known { call.rpc } else { Rpc::of(&path()) });
     }
-    let method = match call.rpc.is_websocket() {
-        // What is sent on it counts as sent to its path (`server/embed/serve.go`).
-        true => gateway::row(call.head.uri.path()).map_or("", |row| row.method),
-        false => call.rpc.method,
+    let method = match call.rpc.method {
+        // What is sent on a WebSocket counts as sent to its path (`server/embed/serve.go`).
+        "" if call.rpc.is_websocket() || call.head.method == Method::POST => {
+            gateway::row(&path()).map_or("", |row| row.method)
+        }
+        method => method,
     };
     if method.is_empty() { (Kind::Http, call.rpc) } else { (Kind::Json, Rpc::of(method)) }
 }
@@ -185,5 +204,6 @@ fn token(headers: &HeaderMap, kind: Kind) -> Option<&http::HeaderValue> {
         Kind::Grpc => "token",
         Kind::Http | Kind::Json => "grpc-metadata-token",
     };
-    headers.get(name).or_else(|| headers.get(http::header::AUTHORIZATION))
+    let of_gateway = || headers.get("grpc-metadata-authorization").filter(|_| kind != Kind::Grpc);
+    headers.get(name).or_else(|| headers.get(http::header::AUTHORIZATION)).or_else(of_gateway)
 }

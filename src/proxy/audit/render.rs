@@ -72,7 +72,7 @@ impl Entry {
         let mut line = Line::new(SystemTime::now());
         line.display("peer", self.client.peer);
         if let Some(name) = &self.client.common_name {
-            line.text("common_name", name);
+            line.text("common_name", cut(name));
         }
         if let Some(Holder { user, hash }) = &self.holder {
             if let Some(user) = user {
@@ -104,4 +104,5 @@ pub(super) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_MAX)]
 }
 
-const TEXT_MAX: usize = 512;
+/// More than a name or a path has.
+pub(super) const TEXT_MAX: usize = 512;

@@ -42,6 +42,8 @@ impl KeepAlives {
 pub(super) struct Watches {
     /// Not answered yet. etcd answers creates in their order.
     pub pending: VecDeque<About>,
+    /// There were too many at once, so that nobody knows any longer which one an answer is for.
+    overflowed: bool,
     pub creates: u64,
     pub cancels: u64,
 }
@@ -56,8 +58,8 @@ pub(super) struct Response {
 }
 
 impl Watches {
-    /// Gives back a create whose answer can't be waited for.
-    pub fn on_request(&mut self, message: &[u8], namespace: &[u8], limits: &Limits) -> Option<About> {
+    /// Gives back the creates whose answers can't be waited for.
+    pub fn on_request(&mut self, message: &[u8], namespace: &[u8], limits: &Limits) -> VecDeque<About> {
         let mut created = None;
         for field in Fields(message) {
             match field {
@@ -67,13 +69,15 @@ impl Watches {
                 _ => {}
             }
         }
+        let Some(created) = created else { return VecDeque::new() };
         let mut about = About::default();
         // Without a key, it is from the smallest.
         about.read(Message::Wire(&SMALLEST), &CREATE, namespace, limits);
-        about.read(Message::Wire(created?), &CREATE, namespace, limits);
+        about.read(Message::Wire(created), &CREATE, namespace, limits);
         self.creates += 1;
         self.pending.push_back(about);
-        if self.pending.len() > PENDING_MAX { self.pending.pop_front() } else { None }
+        self.overflowed |= self.pending.len() > PENDING_MAX;
+        if self.overflowed { std::mem::take(&mut self.pending) } else { VecDeque::new() }
     }
 
     /// The create that this answers, if it answers one.
@@ -109,5 +113,47 @@ pub(super) fn code_in(reason: &str) -> &str {
 /// `server/etcdserver/api/v3rpc/watch.go`).
 const SMALLEST: [u8; 3] = [1 << 3 | 2, 1, 0];
 
-/// A client that creates more without reading an answer is told of at once.
+/// A client that creates more before they are answered is told of at once, from then on.
 const PENDING_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::super::about::{Is, Key};
+    use super::*;
+    use crate::proto::etcdserverpb as pb;
+
+    #[test]
+    fn an_answer_is_given_to_no_other_create_than_its_own() {
+        let limits = Limits { keys: 10, key_bytes: 100 };
+        for (creates, expected) in [(PENDING_MAX, PENDING_MAX), (PENDING_MAX + 100, 0)] {
+            let (mut watches, mut given_back) = (Watches::default(), Vec::new());
+            for number in 0..creates {
+                let key = number.to_string().into();
+                let create = pb::WatchCreateRequest { key, ..Default::default() };
+                let union = pb::watch_request::RequestUnion::CreateRequest(create);
+                let request = pb::WatchRequest { request_union: Some(union) };
+                given_back.extend(watches.on_request(&request.encode_to_vec(), b"", &limits));
+            }
+            let mut answered = 0;
+            for number in 0..creates {
+                let watch_id = number as i64;
+                let answer = pb::WatchResponse { watch_id, created: true, ..Default::default() };
+                let Some((about, response)) = watches.on_answer(&answer.encode_to_vec()) else { continue };
+                assert_eq!(about.fact("key"), Some(&key(watch_id)));
+                assert_eq!(response.watch_id, watch_id);
+                answered += 1;
+            }
+            assert_eq!((answered, given_back.len()), (expected, creates - expected));
+            for (number, about) in given_back.iter().enumerate() {
+                assert_eq!(about.fact("key"), Some(&key(number as i64)));
+            }
+        }
+    }
+
+    fn key(number: i64) -> Is {
+        let bytes = number.to_string().into_bytes();
+        Is::Key(Key { length: bytes.len(), bytes })
+    }
+}

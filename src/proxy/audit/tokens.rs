@@ -64,8 +64,8 @@ impl Tokens {
     }
 }
 
-/// The user in the claims of a JSON web token. Nobody has checked its signature here: etcd refuses the
-/// call where that is wrong.
+/// The user in the claims of a JSON web token. Nobody has checked its signature here: where that
+/// is wrong, etcd refuses the calls for which it asks who it is, and no others.
 fn named(token: &[u8]) -> Option<String> {
     let mut parts = token.split(|byte| *byte == b'.');
     let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())

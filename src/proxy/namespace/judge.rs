@@ -164,9 +164,16 @@ mod tests {
         ] {
             assert_eq!(refusal(path, &[]), Some(Refusal::Gateway), "{path}");
         }
-        // etcd looks at each of several content types.
-        let both = [("content-type", "text/plain"), GRPC];
-        assert_eq!(refusal("/etcdserverpb.KV/Range", &both), Some(Refusal::Gateway));
+    }
+
+    /// etcd looks at each of them, or at the first one only, before it takes a path for one of the gateway.
+    #[test]
+    fn of_several_content_types_none_is_overlooked() {
+        for both in [[("content-type", "text/plain"), GRPC], [GRPC, ("content-type", "text/plain")]] {
+            let verdict = judge(&call("/etcdserverpb.KV/Range", &both));
+            assert!(matches!(verdict, Verdict::Edited(..)), "{verdict:?}");
+            assert_eq!(refusal("/v3/kv/range", &both), Some(Refusal::UnknownMethod));
+        }
     }
 
     #[test]

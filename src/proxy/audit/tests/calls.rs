@@ -44,8 +44,11 @@ fn call(method: &str, path: &str, headers: &[(&str, &str)], pieces: Vec<Vec<u8>>
 }
 
 fn put(key: &str) -> Vec<u8> {
-    let message = pb::PutRequest { key: key.to_owned().into(), ..Default::default() }.encode_to_vec();
-    [&[0], &(message.len() as u32).to_be_bytes()[..], &message].concat()
+    framed(&pb::PutRequest { key: key.to_owned().into(), ..Default::default() }.encode_to_vec())
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&[0], &(message.len() as u32).to_be_bytes()[..], message].concat()
 }
 
 fn ok() -> Reply {
@@ -102,7 +105,7 @@ async fn a_websocket_is_told_as_what_may_be_written_on_it() {
     let [put, enable, unknown] = &lines[..] else { unreachable!() };
     has(put, &json!({"op": "put", "code": "OK", "http_status": 101, "incomplete": true, "error": null}));
     has(enable, &json!({"op": "auth-enable", "code": "OK", "http_status": 101, "incomplete": true}));
-    has(unknown, &json!({"op": "http", "path": "/v3/tomorrow", "http_status": 101}));
+    has(unknown, &json!({"op": "http", "path": "/v3/tomorrow", "http_status": 101, "incomplete": true}));
 }
 
 #[tokio::test]
@@ -113,6 +116,45 @@ async fn asking_a_path_of_the_gateway_for_something_else_is_not_its_call() {
     let lines = told(Calls::Writes, made.into()).await;
     assert_eq!(lines.len(), 1, "{lines:#?}");
     has(&lines[0], &json!({"op": "http", "path": "/v3/kv/put", "http_status": 404}));
+}
+
+#[tokio::test]
+async fn a_path_is_told_by_what_go_decodes_it_to() {
+    let done = || http(StatusCode::OK, "{}");
+    let json = || vec![br#"{"key": "YQ=="}"#.to_vec()];
+    let lines = told(
+        Calls::Writes,
+        vec![
+            (call("POST", "/etcdserverpb.KV/P%75t", &[GRPC], vec![put("a")]), ok()),
+            (call("POST", "/v3/kv/p%75t", &[], json()), done()),
+            (call("POST", "/%763/kv/put", &[], json()), done()),
+            (call("POST", "/etcdserverpb.KV/R%61nge", &[GRPC], vec![put("a")]), ok()),
+        ],
+    )
+    .await;
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    for line in &lines {
+        has(line, &json!({"op": "put", "key": "a", "code": "OK", "incomplete": null}));
+    }
+    has(&lines[0], &json!({"path": "/etcdserverpb.KV/P%75t"}));
+}
+
+#[tokio::test]
+async fn what_is_not_read_is_told_as_incomplete() {
+    let done = || http(StatusCode::OK, "{}");
+    let lines = told(
+        Calls::All,
+        vec![
+            (call("POST", "/etcdserverpb.KV/Tomorrow", &[GRPC], vec![put("a")]), ok()),
+            (call("POST", "/v3/kv/put:", &[], vec![b"{}".to_vec()]), done()),
+            (call("PUT", "/v2/keys/a", &[], vec![b"value=1".to_vec()]), done()),
+            (call("GET", "/version", &[], Vec::new()), done()),
+        ],
+    )
+    .await;
+    let said: Vec<_> = lines.iter().map(|line| (line["op"].as_str().unwrap(), &line["incomplete"])).collect();
+    let (yes, no) = (&Value::Bool(true), &Value::Null);
+    assert_eq!(said, [("unknown", yes), ("http", yes), ("http", yes), ("http", no)]);
 }
 
 #[tokio::test]
@@ -146,12 +188,56 @@ async fn a_token_is_the_one_that_etcd_looks_at() {
                 done(),
             ),
             (call("POST", "/v3/kv/put", &[("token", &alice)], json()), done()),
+            (call("POST", "/v3/kv/put", &[("grpc-metadata-authorization", &bob)], json()), done()),
+            // This one anybody may call with a token that is nobody's.
+            (call("POST", "/v3/auth/authenticate", &[("authorization", &bob)], json()), done()),
         ],
     )
     .await;
     let users: Vec<Option<&str>> = lines.iter().map(|line| line["user"].as_str()).collect();
-    assert_eq!(users, [Some("alice"), Some("bob"), Some("bob"), Some("alice"), None]);
+    assert_eq!(users, [Some("alice"), Some("bob"), Some("bob"), Some("alice"), None, Some("bob"), None]);
     assert_eq!(lines[0]["token_hash"], lines[3]["token_hash"]);
+    assert_eq!(lines[5]["token_hash"], lines[6]["token_hash"]);
+}
+
+#[tokio::test]
+async fn a_name_that_etcd_may_not_have_read_is_nobody_s() {
+    let request = |name: &str, rest: &[u8]| {
+        let message = [&[1 << 3 | 2, name.len() as u8], name.as_bytes(), rest].concat();
+        call("POST", "/etcdserverpb.Auth/Authenticate", &[GRPC], vec![framed(&message)])
+    };
+    let issued = |token: &str| {
+        let header = Some(pb::ResponseHeader { member_id: 1, ..Default::default() });
+        let answer = pb::AuthenticateResponse { header, token: token.to_owned() };
+        Reply::grpc(Body::Full(framed(&answer.encode_to_vec()).into()))
+    };
+    // etcd skips the group, and signs in the name that comes behind it.
+    let group = [15 << 3 | 3, 15 << 3 | 4, 1 << 3 | 2, 3, b'b', b'o', b'b'];
+    let using = |token| call("POST", PUT, &[GRPC, ("token", token)], vec![put("k")]);
+    let lines = told(
+        Calls::Writes,
+        vec![
+            (request("root", &group), issued("a.1")),
+            (using("a.1"), ok()),
+            (request("alice", &[]), issued("a.2")),
+            (using("a.2"), ok()),
+        ],
+    )
+    .await;
+    has(&lines[0], &json!({"op": "authenticate", "incomplete": true}));
+    has(&lines[1], &json!({"user": null, "token_hash": lines[0]["issued_token_hash"]}));
+    has(&lines[3], &json!({"user": "alice", "token_hash": lines[2]["issued_token_hash"]}));
+}
+
+#[tokio::test]
+async fn a_call_with_another_content_type_beside_grpc_s_is_told() {
+    let types = [("content-type", "text/plain"), GRPC];
+    let made = ["GET", "POST"].map(|method| (call(method, PUT, &types, vec![put("a")]), ok()));
+    let lines = told(Calls::Writes, made.into()).await;
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    for line in &lines {
+        has(line, &json!({"op": "put", "key": "a", "code": "OK", "incomplete": null}));
+    }
 }
 
 #[tokio::test]
@@ -166,6 +252,29 @@ async fn the_key_of_a_long_request_in_json_is_told() {
     let lines = told(Calls::Writes, made.into()).await;
     has(&lines[0], &json!({"op": "put", "key": "/a", "revision": 7, "member": "a", "incomplete": null}));
     has(&lines[1], &json!({"op": "put", "key": null, "revision": 7, "incomplete": true}));
+}
+
+#[tokio::test]
+async fn of_several_objects_in_json_the_first_is_told() {
+    let put = |body: &str| {
+        (call("POST", "/v3/kv/put", &[], vec![body.as_bytes().to_vec()]), http(StatusCode::OK, "{}"))
+    };
+    let parts = "0,".repeat(100_000);
+    let lines = told(
+        Calls::Writes,
+        vec![
+            put("{\"key\": \"YQ==\"} \r\n"),
+            put(r#"{"key": "YQ=="} x"#),
+            put(r#"{"key": "YQ=="}{"key": "Yg=="}"#),
+            put(&format!(r#"{{"key": "YQ==", "x": [{parts}0]}}"#)),
+        ],
+    )
+    .await;
+    has(&lines[0], &json!({"op": "put", "key": "a", "incomplete": null}));
+    for line in &lines[1..3] {
+        has(line, &json!({"op": "put", "key": "a", "incomplete": true}));
+    }
+    has(&lines[3], &json!({"op": "put", "key": null, "incomplete": true}));
 }
 
 #[tokio::test]

@@ -76,6 +76,35 @@ fn a_line_tells_keys_and_ids_and_no_values() {
 }
 
 #[test]
+fn texts_are_told_as_they_are_or_as_incomplete() {
+    let name = |name: &[u8]| {
+        let message =
+            [&[1 << 3 | 2, (name.len() & 0x7f | 0x80) as u8, (name.len() >> 7) as u8], name].concat();
+        written(&read("/etcdserverpb.Auth/UserAdd", &message, b"", &Limits { keys: 1, key_bytes: 4 }))
+    };
+    assert_eq!(name(b"rooted"), json!({"target_user": "rooted"}));
+    assert_eq!(name(b"a\xff"), json!({"target_user": "a\\xff", "incomplete": true}));
+    assert_eq!(name(&[b'a'; 600]), json!({"target_user": "a".repeat(512), "incomplete": true}));
+    let added = |urls: Vec<String>| {
+        told(
+            "/etcdserverpb.Cluster/MemberAdd",
+            &pb::MemberAddRequest { peer_ur_ls: urls, ..Default::default() },
+        )
+    };
+    let urls = ["http://u:secret@a:2380", "u:secret@b", "http://[::1]:2380"].map(str::to_owned);
+    assert_eq!(added(urls.into()), json!({"peer_urls": "http://a:2380,b,http://[::1]:2380"}));
+    let many = added(vec![String::new(); 100_000]);
+    assert_eq!(many, json!({"peer_urls": ",".repeat(512), "incomplete": true}));
+}
+
+#[test]
+fn a_time_before_all_others_is_written() {
+    let before = std::time::UNIX_EPOCH - std::time::Duration::from_secs(1);
+    let line = String::from_utf8(Line::new(before).end()).unwrap();
+    assert_eq!(line, "{\"time\":\"1970-01-01T00:00:00.000Z\"}\n");
+}
+
+#[test]
 fn keys_can_be_read_back() {
     use base64::Engine as _;
     let mut random = fastrand::Rng::with_seed(1);
@@ -278,6 +307,9 @@ fn requests_in_json_say_the_same() {
             json!({"key": "YQ==", "Key": "Yg==", "key_": "Yg==", "rangeEnd": "Yw==", "range_end": "ZA=="}),
             json!({"key": "a", "range_end": "c"}),
         ),
+        ("/etcdserverpb.KV/Put", json!({"key": "YWI"}), json!({"key": "ab"})),
+        ("/etcdserverpb.KV/Put", json!({"key": "YW\r\nI="}), json!({"key": "ab"})),
+        ("/etcdserverpb.KV/Put", json!({"key": "_-8"}), json!({"key_base64": "/+8="})),
         ("/etcdserverpb.KV/Put", json!({"key": "not base64"}), json!({"incomplete": true})),
         ("/etcdserverpb.KV/Put", json!([1]), json!({})),
     ] {

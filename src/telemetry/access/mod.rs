@@ -11,14 +11,18 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{IntCounter, IntGauge};
 
 use super::metrics::Metrics;
+
+#[cfg(test)]
+mod tests;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -71,6 +75,13 @@ impl Sink {
     /// Opens the target and starts the thread.
     pub fn open(config: &Config, metrics: &Metrics) -> io::Result<Self> {
         let output = config.target.open()?;
+        let sink = Self::new(config, metrics);
+        let writer = Writer { sink: sink.clone(), output, fails: false };
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
+        Ok(sink)
+    }
+
+    fn new(config: &Config, metrics: &Metrics) -> Self {
         let counter = |name: &str, help: &str| metrics.register(IntCounter::new(name, help));
         let metrics = SinkMetrics {
             buffered: metrics.register(IntGauge::new(
@@ -81,10 +92,7 @@ impl Sink {
             lines: counter("etcdlet_audit_lines_total", "Audit lines, those that were lost included."),
         };
         let (state, news, closed) = Default::default();
-        let sink = Self(Arc::new(Parts { config: config.clone(), state, news, closed, metrics }));
-        let writer = Writer { sink: sink.clone(), output, fails: false };
-        std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        Ok(sink)
+        Self(Arc::new(Parts { config: config.clone(), state, news, closed, metrics }))
     }
 
     /// Takes a line, its end included, or drops it where too many wait.
@@ -96,6 +104,9 @@ impl Sink {
         if waiting + line.len() > config.buffer_bytes {
             state.dropped += 1;
             metrics.dropped.inc();
+            if waiting == 0 {
+                news.notify_one();
+            }
             return;
         }
         let was_idle = state.ahead.is_empty();
@@ -142,11 +153,12 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    fn open(&self) -> io::Result<Box<dyn Write + Send>> {
-        Ok(match self {
-            Self::File(path) => Box::new(open(path)?),
-            Self::StandardOutput => Box::new(io::stdout()),
-        })
+    fn open(&self) -> io::Result<File> {
+        match self {
+            Self::File(path) => open(path),
+            // Not the one of the standard library, whose buffer keeps what it reports as not written.
+            Self::StandardOutput => Ok(io::stdout().as_fd().try_clone_to_owned()?.into()),
+        }
     }
 }
 
@@ -163,9 +175,17 @@ fn open(path: &Path) -> io::Result<File> {
 /// The thread.
 struct Writer {
     sink: Sink,
-    output: Box<dyn Write + Send>,
+    output: File,
     /// The last attempt has failed, which was logged.
     fails: bool,
+}
+
+/// After a pause between two attempts.
+enum Paused {
+    /// The process ends.
+    Ended,
+    OtherFile,
+    SameFile,
 }
 
 impl Writer {
@@ -213,10 +233,11 @@ impl Writer {
     }
 
     /// Writes it all, trying again as long as that takes; at the end of the process only once.
-    fn write(&mut self, mut lines: &[u8]) {
-        while !lines.is_empty() {
-            match self.output.write(lines).and_then(|written| self.output.flush().map(|()| written)) {
-                Ok(written) if written > 0 => lines = &lines[written..],
+    fn write(&mut self, lines: &[u8]) {
+        let mut at = 0;
+        while at < lines.len() {
+            match self.output.write(&lines[at..]) {
+                Ok(written) if written > 0 => at += written,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 outcome => {
                     if !std::mem::replace(&mut self.fails, true) {
@@ -225,9 +246,16 @@ impl Writer {
                         let target = &self.sink.0.config.target;
                         tracing::error!(%error, %target, "audit lines cannot be written; they wait, then they are lost");
                     }
-                    if !self.pause() {
-                        let lost = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
-                        return self.sink.0.metrics.dropped.inc_by(lost);
+                    match self.pause() {
+                        Paused::Ended => {
+                            let lost = lines[at..].iter().filter(|byte| **byte == b'\n').count() as u64;
+                            return self.sink.0.metrics.dropped.inc_by(lost);
+                        }
+                        // There, the rest of a line would be none.
+                        Paused::OtherFile => {
+                            at = lines[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                        }
+                        Paused::SameFile => {}
                     }
                     continue;
                 }
@@ -238,31 +266,42 @@ impl Writer {
         }
     }
 
-    /// Waits before another attempt, which may be in another file; `false` at the end of the process.
-    fn pause(&mut self) -> bool {
+    /// Waits before another attempt.
+    fn pause(&mut self) -> Paused {
         let Parts { news, config, .. } = &*self.sink.0;
         let state = self.sink.lock();
         let waited = news.wait_timeout_while(state, PAUSE, |state| !state.is_urgent());
         let mut state = waited.expect(NOBODY_PANICS).0;
         if state.closing {
-            return false;
+            return Paused::Ended;
         }
         if std::mem::take(&mut state.reopens) {
             drop(state);
-            reopen(&config.target, &mut self.output);
+            if reopen(&config.target, &mut self.output) {
+                return Paused::OtherFile;
+            }
         }
-        true
+        Paused::SameFile
     }
 }
 
-fn reopen(target: &Target, output: &mut Box<dyn Write + Send>) {
+/// Whether it is another file now.
+fn reopen(target: &Target, output: &mut File) -> bool {
     match target.open() {
         Ok(opened) => {
-            *output = opened;
+            let before = std::mem::replace(output, opened);
             tracing::info!(%target, "the audit log was opened again");
+            identity(&before) != identity(output)
         }
-        Err(error) => tracing::error!(%error, %target, "the audit log stays where it is"),
+        Err(error) => {
+            tracing::error!(%error, %target, "the audit log stays where it is");
+            false
+        }
     }
+}
+
+fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|it| (it.dev(), it.ino()))
 }
 
 impl State {
@@ -278,7 +317,8 @@ impl State {
 fn dropped(lines: u64, now: SystemTime) -> String {
     format!(
         "{{\"time\":\"{}\",\"op\":\"dropped\",\"lines\":{lines}}}\n",
-        humantime::format_rfc3339_millis(now)
+        // It panics at what is before.
+        humantime::format_rfc3339_millis(now.max(UNIX_EPOCH))
     )
 }
 
@@ -288,91 +328,3 @@ const GATHERING: Duration = Duration::from_millis(20);
 
 /// Between two attempts to write to a full disk.
 const PAUSE: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-    use std::time::Instant;
-
-    const LIMIT: Duration = Duration::from_secs(10);
-
-    fn sink(path: &Path, buffer_bytes: usize) -> Sink {
-        let config = Config { target: Target::File(path.to_owned()), buffer_bytes };
-        Sink::open(&config, &Metrics::new()).unwrap()
-    }
-
-    #[test]
-    fn lines_are_in_the_file_when_it_is_closed() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("audit");
-        std::fs::write(&path, "before\n").unwrap();
-        let sink = sink(&path, 1000);
-        for line in ["a\n", "b\n"] {
-            sink.append(line.as_bytes());
-        }
-        sink.close(LIMIT);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before\na\nb\n");
-    }
-
-    #[test]
-    fn a_file_that_was_moved_is_left_when_it_is_opened_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, moved) = (directory.path().join("audit"), directory.path().join("audit.1"));
-        let sink = sink(&path, 1000);
-        sink.append(b"a\n");
-        std::fs::rename(&path, &moved).unwrap();
-        sink.append(b"b\n");
-        sink.reopen();
-        while !path.exists() {
-            std::thread::yield_now();
-        }
-        sink.append(b"c\n");
-        sink.close(LIMIT);
-        assert_eq!(std::fs::read_to_string(&moved).unwrap(), "a\nb\n");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "c\n");
-    }
-
-    #[test]
-    fn lines_beyond_the_buffer_are_counted_and_a_line_says_so() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("audit");
-        let fifo = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(fifo.success());
-        let sink = sink(&path, 256 << 10);
-        let line = [vec![b'x'; 1023], vec![b'\n']].concat();
-        // A pipe takes 64 KiB; beyond that and the buffer nobody waits.
-        for _ in 0..1000 {
-            sink.append(&line);
-        }
-        let lost = sink.0.metrics.dropped.get();
-        assert!((600..800).contains(&lost), "{lost}");
-        let mut pipe = File::open(&path).unwrap();
-        let reader = std::thread::spawn(move || {
-            let (mut text, mut piece) = (Vec::new(), [0; 1 << 16]);
-            while !text.ends_with(b"}\n") {
-                let length = pipe.read(&mut piece).unwrap();
-                text.extend_from_slice(&piece[..length]);
-            }
-            String::from_utf8(text).unwrap()
-        });
-        let text = reader.join().unwrap();
-        sink.close(LIMIT);
-        let told = text.lines().last().unwrap();
-        let told: serde_json::Value = serde_json::from_str(told).unwrap();
-        assert_eq!((told["op"].as_str(), told["lines"].as_u64()), (Some("dropped"), Some(lost)));
-        assert_eq!(text.lines().count() as u64, 1000 - lost + 1);
-    }
-
-    #[test]
-    fn the_end_does_not_wait_for_a_pipe_that_nobody_reads() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("audit");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let sink = sink(&path, 1 << 20);
-        sink.append(&[b'x'; 512 << 10]);
-        let started = Instant::now();
-        sink.close(Duration::from_millis(50));
-        assert!(started.elapsed() < LIMIT);
-    }
-}
