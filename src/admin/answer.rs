@@ -26,6 +26,8 @@ pub(super) async fn answer(request: Request<Incoming>, state: &State) -> Respons
         (StatusCode::METHOD_NOT_ALLOWED, TEXT, "this method is not for this path\n".into())
     } else if request.method() == Method::GET {
         look(&request, state)
+    } else if !state.changes {
+        (StatusCode::FORBIDDEN, TEXT, "nothing is changed here (admin.changes is false)\n".into())
     } else if request.headers().contains_key(ORIGIN) {
         // A page that somebody on the node looks at must not end its etcdlet.
         (StatusCode::FORBIDDEN, TEXT, "not for web pages\n".into())

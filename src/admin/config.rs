@@ -10,4 +10,6 @@ pub struct Config {
     pub tls: Option<server::Config>,
     /// Requests by any name are answered, not only by `localhost` and addresses.
     pub any_host: bool,
+    /// Whether it can be told to end, or what to log.
+    pub changes: bool,
 }

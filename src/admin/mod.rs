@@ -29,6 +29,7 @@ use crate::upstream::health::Publisher;
 #[derive(Clone)]
 pub struct State {
     pub any_host: bool,
+    pub changes: bool,
     pub metrics: Metrics,
     pub views: Publisher,
     pub watermark: Watermark,

@@ -96,7 +96,7 @@ impl App {
         let mut inherited = Inherited::from_env()?;
         let admin_listener = listeners::bind(&admin.url, &mut inherited)?;
         let admin_tls = admin.tls.as_ref().map(Server::try_new).transpose()?;
-        let any_host = admin.any_host;
+        let (any_host, changes) = (admin.any_host, admin.changes);
         let metrics = Metrics::new();
         let (drain_signal, drain) = channel();
         let settings = Settings::new(proxy.clone());
@@ -120,6 +120,7 @@ impl App {
             listen_metrics: ListenMetrics::new(&metrics),
             shown: admin::State {
                 any_host,
+                changes,
                 metrics,
                 health: Health { heartbeats: heartbeats.clone(), phase: phases, views: views.clone() },
                 views,

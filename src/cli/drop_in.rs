@@ -86,18 +86,33 @@ fn overrides(given: &Given) -> Result<Overrides, Exit> {
     })
 }
 
-/// The admin port, which etcd's proxies do not have: where it is in nobody's way.
+/// The admin port, which etcd's proxies do not have: where it is in nobody's way, and of no use to other
+/// users of the host who want the process to end. Whoever names its address wants all of it.
 pub(super) fn admin() -> Value {
-    json!({"url": "http://127.0.0.1:0"})
+    let is_wanted = env::var_os("ETCDLET_ADMIN_URL").is_some_and(|url| !url.is_empty());
+    json!({"url": "http://127.0.0.1:0", "changes": is_wanted})
 }
 
-/// `HOST:PORT`; without a host it is every address, as in Go.
+/// `HOST:PORT`; without a host, and with the wildcard of either family, it is every address, as in Go
+/// (`favoriteAddrFamily` of its package net).
 pub(super) fn listen_url(scheme: &str, address: &str) -> String {
-    if address.starts_with(':') {
-        let any = if UdpSocket::bind("[::]:0").is_ok() { "[::]" } else { "0.0.0.0" };
-        return format!("{scheme}://{any}{address}");
+    match address.rsplit_once(':') {
+        Some(("" | "0.0.0.0" | "[::]", port)) => {
+            let any = if UdpSocket::bind("[::]:0").is_ok() { "[::]" } else { "0.0.0.0" };
+            format!("{scheme}://{any}:{port}")
+        }
+        _ => format!("{scheme}://{address}"),
     }
-    format!("{scheme}://{address}")
+}
+
+/// Of an URL etcd listens at the host and the port; the path says nothing.
+pub(super) fn listen_url_of(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) => {
+            listen_url(scheme, rest.split('/').next().unwrap_or_default())
+        }
+        _ => url.to_owned(),
+    }
 }
 
 /// Where the cluster is: by its endpoints, or by its domain.
@@ -108,6 +123,8 @@ pub(super) fn discovery(given: &Given, endpoints: &[String]) -> Vec<(&'static st
     vec![
         ("discovery-srv", json!(given.text("discovery-srv"))),
         ("discovery-srv-name", json!(given.text("discovery-srv-name"))),
+        // etcd's `newClientCfg` sets no ServerName: `endpoint.Interpret` takes the target of the record.
+        ("discovery-srv-verify", json!("target")),
         ("insecure-discovery", json!(given.bool("insecure-discovery"))),
     ]
 }

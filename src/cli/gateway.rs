@@ -122,7 +122,7 @@ mod tests {
             json!({
                 "listen": [{"url": "tcp://127.0.0.1:23790"}],
                 "upstream": {"endpoints": ["127.0.0.1:2379"], "sync-members": false},
-                "admin": {"url": "http://127.0.0.1:0"},
+                "admin": {"url": "http://127.0.0.1:0", "changes": false},
             })
         );
         let document = document(&given("--discovery-srv etcd.test --trusted-ca-file ca --retry-delay 5s"));
@@ -130,8 +130,8 @@ mod tests {
         assert_eq!(tls, json!({"insecure-skip-tls-verify": true}));
         assert_eq!(
             document["upstream"],
-            json!({"discovery-srv": "etcd.test", "discovery-srv-name": "", "insecure-discovery": false,
-                "sync-members": false, "tls": {"cacert": "ca"}})
+            json!({"discovery-srv": "etcd.test", "discovery-srv-name": "", "discovery-srv-verify": "target",
+                "insecure-discovery": false, "sync-members": false, "tls": {"cacert": "ca"}})
         );
     }
 

@@ -36,6 +36,7 @@ pub(super) fn admin(
     let mut section = root.section("admin", errors);
     let (path, tls_path) = (section.path_of("url"), section.path_of("tls"));
     let url = section.text("url", errors);
+    let changes = section.flag("changes", errors).unwrap_or(true);
     let allow_remote = section.flag("allow-remote", errors).unwrap_or(false);
     let url = overrides.admin_url.clone().or(url).unwrap_or_else(|| defaults::ADMIN.to_owned());
     let url: Option<Address> = address(&path, &url, errors);
@@ -55,7 +56,7 @@ pub(super) fn admin(
             }
             // A page that lets its own name lead here has no certificate that fits.
             let any_host = allow_remote || url.tls;
-            return Some(admin::Config { url, tls, any_host });
+            return Some(admin::Config { url, tls, any_host, changes });
         }
     }
     None

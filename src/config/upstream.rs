@@ -8,7 +8,7 @@ use super::tls::pair;
 use super::{Overrides, defaults};
 use crate::net::address::Address;
 use crate::tls;
-use crate::upstream::discovery::Srv;
+use crate::upstream::discovery::{Srv, Verify};
 use crate::upstream::health::{Credentials, Weight};
 use crate::upstream::{Config, discovery, health};
 
@@ -54,6 +54,7 @@ fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<Stri
         errors.push(format!("{}: it goes with discovery-srv", section.path_of("discovery-srv-name")));
     }
     let insecure = section.flag("insecure-discovery", errors).unwrap_or(true);
+    let verify = verify(section, errors);
     let servers_path = section.path_of("nameservers");
     let mut nameservers = Vec::new();
     for text in section.texts("nameservers", errors).unwrap_or_default() {
@@ -66,8 +67,20 @@ fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<Stri
     discovery::Config {
         endpoints,
         dns,
-        srv: domain.map(|domain| Srv { domain, name, insecure }),
+        srv: domain.map(|domain| Srv { domain, name, insecure, verify }),
         nameservers,
+    }
+}
+
+fn verify(section: &mut Section, errors: &mut Vec<String>) -> Verify {
+    match section.text("discovery-srv-verify", errors).as_deref() {
+        None | Some("domain") => Verify::Domain,
+        Some("target") => Verify::Target,
+        Some(other) => {
+            let path = section.path_of("discovery-srv-verify");
+            errors.push(format!("{path}: expected domain or target, found {other:?}"));
+            Verify::Domain
+        }
     }
 }
 

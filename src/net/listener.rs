@@ -34,13 +34,23 @@ pub fn tcp(address: &Address, inherited: &mut Inherited) -> io::Result<TcpListen
     if let Some(listener) = inherited.take_tcp(&found) {
         return Ok(listener);
     }
-    let first = found.first().ok_or_else(|| io::Error::other("the name has no address"))?;
+    let first = chosen(&found).ok_or_else(|| io::Error::other("the name has no address"))?;
     let socket = Socket::new(Domain::for_address(*first), Type::STREAM, Some(Protocol::TCP))?;
+    if first.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        // Every address is of both families, whatever net.ipv6.bindv6only says. So it is in Go.
+        socket.set_only_v6(false)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&(*first).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Of the addresses of a name, the first of IPv4, as in Go: `localhost` is 127.0.0.1 to most clients,
+/// though some hosts files have ::1 before it.
+fn chosen(found: &[SocketAddr]) -> Option<&SocketAddr> {
+    found.iter().find(|address| address.is_ipv4()).or(found.first())
 }
 
 /// The same at a path. There is no file to be removed where the socket was inherited.
@@ -153,6 +163,13 @@ const BACKLOG: i32 = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_listened_at_where_most_clients_look_for_it() {
+        let found: [SocketAddr; 3] = ["[::1]:1", "127.0.0.1:1", "127.0.0.2:1"].map(|it| it.parse().unwrap());
+        assert_eq!(chosen(&found), Some(&found[1]));
+        assert_eq!((chosen(&found[..1]), chosen(&[])), (Some(&found[0]), None));
+    }
 
     #[test]
     fn a_way_back_is_found_whatever_name_this_host_has() {

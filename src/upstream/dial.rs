@@ -86,14 +86,28 @@ impl Dialer {
             return Parked::plain(stream);
         }
         let untold = || io::Error::other("TLS is needed, and upstream.tls says nothing of it");
-        let client = self.tls.as_ref().ok_or_else(untold)?;
+        let client = self.tls.as_ref().ok_or_else(untold).map_err(reached)?;
         let config = match protocol {
             Protocol::H1 => client.current().h1,
             Protocol::H2 => client.current().h2,
         };
         let name = client.server_name().or(server_name.as_ref()).unwrap_or(&address.host).clone();
         let name = ServerName::try_from(name).map_err(io::Error::other)?;
-        let session = TlsConnector::from(config).connect(name, Socket::direct(stream)).await?;
-        Parked::tls(TlsStream::Client(session))
+        let session = TlsConnector::from(config).connect(name, Socket::direct(stream)).await;
+        Parked::tls(TlsStream::Client(session.map_err(reached)?))
     }
+}
+
+/// What goes wrong after the TCP connection stands.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Reached(io::Error);
+
+fn reached(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), Reached(error))
+}
+
+/// Whether there was somebody, with whom no TLS session came about.
+pub(super) fn has_reached(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Reached>())
 }

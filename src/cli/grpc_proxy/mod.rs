@@ -15,7 +15,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::drop_in::{DropIn, Line, admin, discovery, listen_url};
+use super::drop_in::{DropIn, Line, admin, discovery, listen_url, listen_url_of};
 use super::pflag::{Exit, Given, parse};
 pub use flags::GROUP;
 
@@ -125,7 +125,7 @@ fn listen(given: &Given) -> Value {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut listeners = vec![listener(listen_url(scheme, &given.text("listen-addr")), None)];
     if given.is_set("metrics-addr") {
-        listeners.push(listener(given.text("metrics-addr"), Some("info")));
+        listeners.push(listener(listen_url_of(&given.text("metrics-addr")), Some("info")));
     }
     Value::Array(listeners)
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::Config;
 use crate::proxy::MemberList;
 use crate::types::client::Serves;
+use crate::upstream::discovery::Verify;
 
 fn given(line: &str) -> Given {
     parse(&GROUP, &words(line)).unwrap()
@@ -35,15 +36,33 @@ fn without_flags_it_does_what_etcd_does() {
 }
 
 #[test]
+fn whoever_names_no_host_means_every_address() {
+    let any = listen_url("http", ":1");
+    for address in ["0.0.0.0:1", "[::]:1"] {
+        assert_eq!(listen_url("http", address), any);
+    }
+    for url in ["http://:1", "http://:1/metrics", "http://0.0.0.0:1/"] {
+        assert_eq!(listen_url_of(url), any);
+    }
+    let ends = [("https://10.0.0.1:1/metrics", "https://10.0.0.1:1"), ("unix:///a/b", "unix:///a/b")];
+    for (url, expected) in ends {
+        assert_eq!(listen_url_of(url), expected);
+    }
+    let config = config("--metrics-addr http://:9/metrics");
+    assert_eq!(config.listen.listeners[1].terms.serves, Serves::Info);
+    assert!(!config.admin.changes, "no user of the host ends it who could not end etcd's");
+}
+
+#[test]
 fn flags_become_the_keys_of_the_file() {
-    let line = "--listen-addr=0.0.0.0:2379 --endpoints a:1,https://b:2 --endpoints-auto-sync-interval 90s \
+    let line = "--listen-addr=127.0.0.2:2379 --endpoints a:1,https://b:2 --endpoints-auto-sync-interval 90s \
         --metrics-addr http://127.0.0.1:9 --advertise-client-url= --max-concurrent-streams 7 \
         --insecure-skip-tls-verify";
     let config = config(line);
     let [clients, info] = &config.listen.listeners[..] else { panic!("two listeners") };
     assert_eq!(
         (clients.url.to_string().as_str(), clients.terms.serves),
-        ("http://0.0.0.0:2379", Serves::All)
+        ("http://127.0.0.2:2379", Serves::All)
     );
     assert_eq!((info.url.to_string().as_str(), info.terms.serves), ("http://127.0.0.1:9", Serves::Info));
     let endpoints = &config.upstream.discovery.endpoints;
@@ -55,6 +74,7 @@ fn flags_become_the_keys_of_the_file() {
     let domain = self::config("--discovery-srv etcd.test --discovery-srv-name blue");
     let srv = domain.upstream.discovery.srv.unwrap();
     assert_eq!((srv.domain.as_str(), srv.name.as_str(), srv.insecure), ("etcd.test", "blue", false));
+    assert_eq!(srv.verify, Verify::Target);
     assert!(domain.upstream.discovery.endpoints.is_empty());
     let registered = self::config("--resolver-prefix p --resolver-ttl 60");
     let session = registered.proxy.register.unwrap().session.unwrap();

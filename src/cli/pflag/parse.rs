@@ -135,7 +135,13 @@ impl Given {
     /// Several values of a list with commas between them.
     pub fn text(&self, name: &str) -> String {
         match self.values.get(name) {
-            Some(values) => values.join(","),
+            // As Go's package for CSV, to which an empty line is none.
+            Some(values) => values
+                .iter()
+                .filter(|value| !value.is_empty())
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
             None => self.flag(name).default.to_owned(),
         }
     }
@@ -211,6 +217,7 @@ mod tests {
         assert_eq!(given.list("endpoints"), ["a", "b", "c"]);
         assert!(!given.bool("bool") && !given.is_set("bool") && !given.is_set("text"));
         assert_eq!(read("start --endpoints= -- --bogus").unwrap().list("endpoints"), [""; 0]);
+        assert_eq!(read("start --endpoints= --endpoints=c").unwrap().list("endpoints"), ["c"]);
         assert_eq!(read("--text x start").unwrap().text("text"), "x");
         assert!(!read("start --pause 60s --u32 4294967295").unwrap().is_set("pause"));
     }

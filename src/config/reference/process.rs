@@ -52,6 +52,13 @@ pub(super) const KEYS: &[Key] = &[
             `allow-remote` says otherwise.",
     },
     Key {
+        path: "admin.changes",
+        flag: None,
+        default: "`true`",
+        reloads: false,
+        meaning: "`false`: the admin port only shows. `POST /drain` and `PUT /log/level` are refused.",
+    },
+    Key {
         path: "admin.allow-remote",
         flag: None,
         default: "`false`",

@@ -38,7 +38,8 @@ pub(super) const KEYS: &[Key] = &[
         reloads: true,
         meaning: "Domain of SRV records `_etcd-client-ssl._tcp` (https) and `_etcd-client._tcp` (http). The \
             lowest priority that has healthy members gets the calls, in proportion to the weights. \
-            Certificates must name the domain, as for etcdctl, unless `tls.server-name` is set.",
+            Certificates must name the domain, unless `discovery-srv-verify` or `tls.server-name` says \
+            otherwise.",
     },
     Key {
         path: "upstream.discovery-srv-name",
@@ -46,6 +47,14 @@ pub(super) const KEYS: &[Key] = &[
         default: "",
         reloads: true,
         meaning: "Suffix of the SRV service: `_etcd-client-NAME._tcp`.",
+    },
+    Key {
+        path: "upstream.discovery-srv-verify",
+        flag: None,
+        default: "`domain`",
+        reloads: true,
+        meaning: "The name that certificates must have: `domain`, as for etcdctl, or `target`, that of the \
+            record, as for etcd's proxies. With `target` whoever can forge the records chooses the name.",
     },
     Key {
         path: "upstream.insecure-discovery",

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Core {
     ttl: Duration,
     state: State,
+    /// Leases that were of no use, one after the other.
+    spoilt_in_a_row: u32,
 }
 
 enum State {
@@ -50,7 +52,7 @@ pub(super) enum Step {
 
 impl Core {
     pub fn new(ttl: Duration, now: Instant) -> Self {
-        Self { ttl, state: State::Absent { next: now } }
+        Self { ttl, state: State::Absent { next: now }, spoilt_in_a_row: 0 }
     }
 
     pub fn poll_step(&mut self, now: Instant) -> Step {
@@ -80,6 +82,7 @@ impl Core {
     /// Whether the key was written.
     pub fn handle_put(&mut self, done: bool, now: Instant) {
         if let State::Granted { lease, until } = self.state {
+            self.spoilt_in_a_row = if done { 0 } else { self.spoilt_in_a_row + 1 };
             self.state = match done {
                 true => State::Registered { lease, until, beat: now + self.interval() },
                 false => State::Spoilt { lease },
@@ -104,8 +107,15 @@ impl Core {
     pub fn handle_revoked(&mut self, now: Instant) {
         self.state = match self.state {
             State::Leaving { .. } => State::Leaving { lease: None },
-            _ => State::Absent { next: now + RETRY_PAUSE },
+            _ => State::Absent { next: now + self.pause() },
         };
+    }
+
+    /// What a thousand nodes are refused for ever (authentication is on, say) must not burden the cluster:
+    /// a lease that is granted and given back stands in its log twice.
+    fn pause(&self) -> Duration {
+        let doubled = self.spoilt_in_a_row.saturating_sub(1).min(5);
+        (RETRY_PAUSE * 2_u32.pow(doubled)).min(SPOILT_PAUSE_MAX)
     }
 
     /// The process stops.
@@ -128,6 +138,9 @@ impl Core {
 
 /// As etcd's proxy: one attempt a second.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two leases whose keys could not be written.
+const SPOILT_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -188,6 +201,15 @@ mod tests {
         assert_eq!(core.poll_step(now), Step::Revoke(7));
         core.handle_revoked(now);
         assert_eq!(core.poll_step(now), Step::Wait(now + SECOND));
+        for pause in [2, 4, 8, 16, 30, 30] {
+            core.handle_granted(Some(7), now, now);
+            core.handle_put(false, now);
+            core.handle_revoked(now);
+            assert_eq!(core.poll_step(now), Step::Wait(now + pause * SECOND));
+        }
+        core.handle_granted(Some(7), now, now);
+        core.handle_put(true, now);
+        assert_eq!(core.spoilt_in_a_row, 0);
     }
 
     #[test]

@@ -17,8 +17,11 @@ impl Record {
         format!("{{\"Op\":0,\"Addr\":{url},\"Metadata\":{metadata}}}")
     }
 
-    /// `None` for what names no address. One whose name can't be read is there all the same.
+    /// `None` for what names no address, or is too long to be kept ten thousand times. One whose name can't be read is there all the same.
     pub fn from_json(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > RECORD_MAX {
+            return None;
+        }
         let value: Value = serde_json::from_slice(bytes).ok()?;
         let url = value.get("Addr")?.as_str().filter(|url| !url.is_empty())?.to_owned();
         let metadata = value.get("Metadata").and_then(Value::as_str).unwrap_or_default();
@@ -27,6 +30,9 @@ impl Record {
         Some(Self { url, name: name.unwrap_or_default() })
     }
 }
+
+/// An address and the name of a host take a tenth.
+const RECORD_MAX: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -47,6 +53,8 @@ mod tests {
         for value in [&b""[..], b"{}", b"[]", b"\xff", br#"{"Addr":""}"#, br#"{"Addr":7}"#] {
             assert_eq!(Record::from_json(value), None);
         }
+        let long = Record { url: "h:1".into(), name: "n".repeat(RECORD_MAX) };
+        assert_eq!(Record::from_json(long.to_json().as_bytes()), None);
         for metadata in ["null", "7", r#""text""#, r#""{}""#, r#"{"name":"a"}"#] {
             let value = format!("{{\"Op\":0,\"Addr\":\"h:1\",\"Metadata\":{metadata}}}");
             let record = Record { url: "h:1".into(), name: String::new() };

@@ -2,6 +2,7 @@
 
 mod clients;
 mod servers;
+mod unverified;
 
 use std::fs;
 use std::path::Path;

@@ -356,7 +356,6 @@ pub(crate) fn service(data: &RData, domain: &str, tls: bool) -> Option<Seed> {
                 host: bare(&record.target.to_lowercase().to_ascii()).to_owned(),
                 port: record.port,
             },
-            // As etcdctl does: who can forge SRV records could else choose the name.
             server_name: Some(domain.to_owned()),
             priority: record.priority,
             weight: record.weight.max(1),

@@ -8,7 +8,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts};
 use tokio::sync::watch;
 
 use super::dns::{DnsError, Half, Resolved, Resolver};
-use super::{Config, dns};
+use super::{Config, Srv, Verify, dns};
 use crate::net::address::Address;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::health::Discovered;
@@ -135,13 +135,7 @@ impl Driver {
         match (source, &self.config.dns, &self.config.srv) {
             (Source::Dns, Some(address), _) => resolver.addresses(address).await,
             (Source::Srv, _, Some(srv)) => {
-                let mut services = resolver.services(&srv.domain, &srv.name).await?;
-                if !srv.insecure {
-                    services.seeds.retain(|seed| seed.address.tls);
-                    if services.seeds.is_empty() {
-                        return Err(DnsError::Insecure(srv.domain.clone()));
-                    }
-                }
+                let services = srv.take(resolver.services(&srv.domain, &srv.name).await?)?;
                 // Otherwise the system resolves the targets, whenever a connection is made.
                 let by_ours = !self.config.nameservers.is_empty();
                 if by_ours { self.resolve_targets(resolver, services).await } else { Ok(services) }
@@ -212,6 +206,25 @@ impl Driver {
             *known = (seeds, error);
             changed
         });
+    }
+}
+
+impl Srv {
+    /// What counts of the records.
+    fn take(&self, mut services: Resolved) -> Result<Resolved, DnsError> {
+        if !self.insecure {
+            services.seeds.retain(|seed| seed.address.tls);
+            if services.seeds.is_empty() {
+                return Err(DnsError::Insecure(self.domain.clone()));
+            }
+        }
+        if self.verify == Verify::Target {
+            for seed in &mut services.seeds {
+                // Said here, as the address may become an IP address yet.
+                seed.server_name = Some(seed.address.host.clone());
+            }
+        }
+        Ok(services)
     }
 }
 
@@ -294,7 +307,7 @@ mod tests {
         assert_eq!(known(), ["10.0.0.1", "10.0.0.2", "fd00::2"]);
 
         let other_servers = Config { nameservers: vec!["127.0.0.2:53".parse().unwrap()], ..config("good") };
-        let srv = Some(super::super::Srv { domain: "typo".to_owned(), name: String::new(), insecure: false });
+        let srv = Some(typo());
         let service = Config { dns: None, srv, ..config("good") };
         for next in [config("typo"), config("other-typo"), service, config("good"), other_servers.clone()] {
             configs.send_replace(next);
@@ -310,6 +323,28 @@ mod tests {
         driver.adopt_config();
         driver.publish();
         assert_eq!(known(), ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn certificates_name_the_domain_or_the_target() {
+        let services = || {
+            let mut services = found(&["m0.etcd.test"], None).unwrap();
+            services.seeds[0].server_name = Some("etcd.test".to_owned());
+            services
+        };
+        let name = |verify| {
+            let srv = Srv { insecure: true, verify, ..typo() };
+            srv.take(services()).unwrap().seeds[0].server_name.clone().unwrap()
+        };
+        assert_eq!(
+            (name(Verify::Domain).as_str(), name(Verify::Target).as_str()),
+            ("etcd.test", "m0.etcd.test")
+        );
+        assert_eq!(typo().take(services()), Err(DnsError::Insecure("typo".to_owned())));
+    }
+
+    fn typo() -> Srv {
+        Srv { domain: "typo".to_owned(), name: String::new(), insecure: false, verify: Verify::Domain }
     }
 
     impl Driver {

@@ -37,6 +37,17 @@ pub struct Srv {
     pub name: String,
     /// Whether records without TLS count.
     pub insecure: bool,
+    pub verify: Verify,
+}
+
+/// Which name the certificates of what the records lead to must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// As etcdctl does: who can forge records could else choose the name.
+    #[default]
+    Domain,
+    /// As etcd's proxies do.
+    Target,
 }
 
 impl Config {

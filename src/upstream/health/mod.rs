@@ -17,6 +17,7 @@ pub mod core;
 mod driver;
 pub mod metrics;
 mod probe;
+mod refusal;
 mod signals;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Asking one member how it is, on a connection of its own.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use prost::Message;
 
 use super::Signals;
 use super::core::{ListedMember, Outcome, Probe};
+use super::refusal::{is_about_permission, is_momentary, refusal, wants_token};
 use crate::net::h2_body::Received;
 use crate::net::socket::Traffic;
 use crate::proto::etcdserverpb::{
@@ -21,9 +24,9 @@ use crate::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use crate::types::call::Body;
 use crate::types::hop::{self, HOP};
 use crate::types::ids::{ClusterId, MemberId, Term};
-use crate::types::status::{Code, GRPC_MESSAGE, Status, grpc_status, percent_decode};
+use crate::types::status::Status;
 use crate::upstream::changes::Changes;
-use crate::upstream::dial::{Dialer, Protocol};
+use crate::upstream::dial::{self, Dialer, Protocol};
 use crate::upstream::http1::Http1;
 use crate::upstream::lane::LaneKind;
 use crate::upstream::link::{Link, OpenError};
@@ -52,6 +55,8 @@ pub(super) struct Prober {
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
     token: Mutex<Token>,
     round_trip: Mutex<Option<Duration>>,
+    /// Something was answered on the connection that there is.
+    understood: AtomicBool,
 }
 
 #[derive(Default)]
@@ -63,6 +68,8 @@ struct Token {
 
 /// Why a probe has no answer.
 enum Unanswered {
+    /// As [`Outcome::Garbled`].
+    Garbled(String),
     Lost(String),
     Refused(Status),
 }
@@ -84,6 +91,7 @@ impl Prober {
             link: tokio::sync::Mutex::default(),
             token: Mutex::default(),
             round_trip: Mutex::default(),
+            understood: AtomicBool::default(),
         }
     }
 
@@ -111,6 +119,7 @@ impl Prober {
         match tokio::time::timeout(PROBE_LIMIT, asked).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(Unanswered::Lost(why))) => Outcome::Failed(why),
+            Ok(Err(Unanswered::Garbled(why))) => Outcome::Garbled(why),
             Ok(Err(Unanswered::Refused(status))) if status.message == hop::LOOP => Outcome::Loop,
             Ok(Err(Unanswered::Refused(status))) => match probe {
                 // etcd reads only after it has heard from the leader, and refuses only then.
@@ -271,11 +280,15 @@ impl Prober {
                 Err(OpenError::Malformed(error)) => return Err(Unanswered::Lost(error.to_string())),
             }
         };
-        let lost = |error: h2::Error| Unanswered::Lost(error.to_string());
+        let lost = |error: h2::Error| match self.understood.load(Ordering::Relaxed) {
+            true => Unanswered::Lost(error.to_string()),
+            false => self.garbled(error.to_string()),
+        };
         let mut stream = opened.stream;
         let sent_at = Instant::now();
         stream.send_data(framed(request), true).map_err(lost)?;
         let (head, body) = opened.response.await.map_err(lost)?.into_parts();
+        self.understood.store(true, Ordering::Relaxed);
         if path == STATUS {
             *self.round_trip.lock().expect("nobody panics while holding the time") = Some(sent_at.elapsed());
         }
@@ -322,16 +335,22 @@ impl Prober {
             return Ok(link.clone());
         }
         let metrics = EndpointMetrics::detached();
-        let opened = async {
-            let parked = self.dialer.dial(&self.endpoint, Protocol::H2).await.map_err(|e| e.to_string())?;
-            let transport = parked.attach(metrics.traffic.clone()).map_err(|error| error.to_string())?;
-            let changes = self.changes.clone();
-            let opened =
-                Link::open(transport, &self.endpoint.address, LaneKind::Unary, metrics, changes).await;
-            opened.map_err(|error| format!("no HTTP/2 there: {error}"))
+        let lost = |error: io::Error| match dial::has_reached(&error) {
+            true => self.garbled(error.to_string()),
+            false => Unanswered::Lost(error.to_string()),
         };
-        let opened = opened.await.map_err(Unanswered::Lost)?;
+        let parked = self.dialer.dial(&self.endpoint, Protocol::H2).await.map_err(lost)?;
+        let transport = parked.attach(metrics.traffic.clone()).map_err(lost)?;
+        self.understood.store(false, Ordering::Relaxed);
+        let changes = self.changes.clone();
+        let opened = Link::open(transport, &self.endpoint.address, LaneKind::Unary, metrics, changes).await;
+        let opened = opened.map_err(|error| self.garbled(format!("no HTTP/2 there: {error}")))?;
         Ok(link.insert(opened).clone())
+    }
+
+    fn garbled(&self, why: String) -> Unanswered {
+        let hint = if self.endpoint.address.tls { "" } else { "; if it serves TLS, name it https://" };
+        Unanswered::Garbled(format!("{why}{hint}"))
     }
 }
 
@@ -342,37 +361,6 @@ fn framed(message: &impl Message) -> Bytes {
     frame.extend_from_slice(&u32::try_from(length).expect("probes are short").to_be_bytes());
     message.encode(&mut frame).expect("the buffer grows");
     frame.freeze()
-}
-
-fn refusal(headers: &HeaderMap) -> Option<Status> {
-    let code = grpc_status(headers).filter(|code| *code != Code::Ok)?;
-    let text = percent_decode(headers.get(&GRPC_MESSAGE).map_or(b"", HeaderValue::as_bytes));
-    Some(Status::new(code, text))
-}
-
-/// Whether the member would answer somebody with a new token.
-fn wants_token(status: &Status) -> bool {
-    let texts = [
-        "etcdserver: user name is empty",
-        "etcdserver: invalid auth token",
-        "etcdserver: revision of auth store is old",
-    ];
-    texts.contains(&status.message.as_ref())
-}
-
-/// Whether it says nothing of who asked.
-fn is_momentary(status: &Status) -> bool {
-    matches!(
-        status.code,
-        Code::Canceled | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Unavailable
-    )
-}
-
-/// Whether the member would answer somebody else.
-fn is_about_permission(status: &Status) -> bool {
-    wants_token(status)
-        || status.message == "etcdserver: permission denied"
-        || matches!(status.code, Code::PermissionDenied | Code::Unauthenticated)
 }
 
 const STATUS: &str = "/etcdserverpb.Maintenance/Status";

@@ -44,6 +44,8 @@ enum State {
     Stuck,
     /// Status is for others.
     Closed,
+    /// It wants TLS, say.
+    Garbled,
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -125,6 +127,7 @@ impl World {
         Some(match (script.state, probe) {
             (State::Frozen, _) | (State::Stuck, Probe::Read | Probe::Members) => return None,
             (State::Down, _) => Outcome::Failed("connection refused".into()),
+            (State::Garbled, _) => Outcome::Garbled("no HTTP/2 there".into()),
             (State::Closed, Probe::Status) => Outcome::Closed { not_ready: None },
             (_, Probe::Read) if script.leader == 0 => Outcome::Refused("no leader".into()),
             (_, Probe::Read) => Outcome::Read,
@@ -640,4 +643,25 @@ fn a_long_fault_is_watched_less_closely() {
     world.run(10_000);
     let [_, _, status] = world.probes;
     assert!((24..=36).contains(&status), "{status} of 3 members in 10 s");
+}
+
+#[test]
+fn members_that_take_connections_and_do_not_understand_us_are_left_in_peace() {
+    let mut world = World::started();
+    let statuses = |world: &mut World, state, millis| {
+        world.members.iter_mut().for_each(|member| member.state = state);
+        // The first notices at its next turn, and 10 s later it is over.
+        world.run(16_000);
+        world.probes = [0; 3];
+        world.run(millis);
+        world.probes[Probe::Status as usize]
+    };
+    let asked = statuses(&mut world, State::Garbled, 60_000);
+    assert!((30..=39).contains(&asked), "{asked} of 3 members in 60 s, 12 each");
+    // Whoever is only down is wanted as soon as it is up.
+    let asked = statuses(&mut world, State::Down, 10_000);
+    assert!((24..=36).contains(&asked), "{asked} of 3 members in 10 s");
+    world.members.iter_mut().for_each(|member| member.state = State::Up);
+    world.run(2000);
+    assert!((0..3).all(|place| world.standing(place) == Standing::Healthy));
 }

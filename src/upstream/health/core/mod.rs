@@ -116,6 +116,8 @@ pub enum Outcome {
     },
     /// No connection, or it was lost.
     Failed(String),
+    /// It takes connections, but none has ever come to an answer: another protocol, or TLS fails.
+    Garbled(String),
     /// The endpoint is this very process.
     Loop,
     /// By a member of this cluster.

@@ -143,6 +143,8 @@ impl Core {
         let settled = |since: Instant| now.saturating_duration_since(since) >= SETTLED_AFTER;
         match (self.suspicion, member.standing) {
             (_, Standing::Out(Reason::Loop | Reason::ForeignCluster | Reason::AnotherMember)) => idle,
+            // Each attempt costs it a handshake and a line in its log, on every node's behalf.
+            _ if member.garbled_since.is_some_and(settled) => idle,
             (Some(Suspicion { began, .. }), _) if !settled(began) => self.config.suspicion_interval,
             (Some(_), _) => PATIENT_INTERVAL.min(idle),
             // Whoever comes back first is wanted.

@@ -24,6 +24,9 @@ pub(super) struct Tracked {
     pub pulse_at: Option<Instant>,
     /// The last probe ended so.
     pub failure: Option<Failure>,
+    /// When the first was sent of the probes that ended in [`Outcome::Garbled`], without another
+    /// outcome since.
+    pub garbled_since: Option<Instant>,
     /// The last Status was refused: its report is as old as it is, and not renewed.
     pub closed: bool,
     pub lags_in_a_row: u8,
@@ -96,6 +99,7 @@ impl Tracked {
             members: Flight::default(),
             pulse_at: None,
             failure: None,
+            garbled_since: None,
             closed: false,
             lags_in_a_row: 0,
             next_probe: now,
@@ -152,6 +156,7 @@ impl Tracked {
             self.read.unanswered = None;
         }
         self.closed = false;
+        self.garbled_since = None;
         self.status.on_answer(report.sent_at);
         self.lags_in_a_row = if lags { self.lags_in_a_row.saturating_add(1) } else { 0 };
         let before = self.report.replace(report);
@@ -165,9 +170,11 @@ impl Tracked {
             Probe::Read => &mut self.read,
             Probe::Status => &mut self.status,
         };
+        let garbled_since = *self.garbled_since.get_or_insert(sent_at);
+        self.garbled_since = matches!(outcome, Outcome::Garbled(_)).then_some(garbled_since);
         match outcome {
             Outcome::Alive => self.pulse_at = Some(sent_at),
-            Outcome::Failed(why) => {
+            Outcome::Failed(why) | Outcome::Garbled(why) => {
                 flight.on_failure();
                 self.failure = Some(Failure::Unreachable(why));
             }
