@@ -177,7 +177,7 @@ mod tests {
     async fn a_connection_is_idle_when_no_head_has_begun_for_a_while_and_all_is_answered() {
         let (heads, limit) = (Heads::default(), Duration::from_millis(50));
         let mut idle = pin!(heads.idle(limit));
-        poll_fn(|cx| Poll::Ready(assert!(idle.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(idle.as_mut().poll(cx).is_pending())).await);
         sleep(limit / 2).await;
         // One that comes and goes between two looks.
         heads.on_bytes();

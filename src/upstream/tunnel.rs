@@ -155,7 +155,7 @@ mod tests {
         upstream.adopt(view(vec![member(0, Standing::Healthy), member(1, Standing::Unproven)]));
         let mut tunnel = Box::pin(upstream.tunnel(&[]));
         // It has chosen the first, and cannot be connected before this task gives way.
-        poll_fn(|cx| Poll::Ready(assert!(tunnel.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(tunnel.as_mut().poll(cx).is_pending())).await);
         // Both are gone, and have been told.
         upstream.adopt(view(vec![member(2, Standing::Healthy)]));
         let tunnel = tunnel.await.unwrap();

@@ -18,7 +18,7 @@ fn what_is_passed_on_does_not_depend_on_how_it_is_cut() {
         let paths =
             ["KV/Range", "KV/Put", "KV/Txn", "Watch/Watch"].map(|path| format!("/etcdserverpb.{path}"));
         paths.map(|path| {
-            let ends = [false, true].map(|is_answer| {
+            [false, true].map(|is_answer| {
                 let of = |pieces: &[&[u8]]| flowed(&all, PREFIX, &path, is_answer, pieces);
                 let bytes: Vec<&[u8]> = input.chunks(1).collect();
                 let apart = of(&bytes);
@@ -34,8 +34,7 @@ fn what_is_passed_on_does_not_depend_on_how_it_is_cut() {
                     assert_eq!(apart.0, naive(&path, input), "{path}");
                 }
                 (apart.0.len(), apart.1.map(|code| code as u8))
-            });
-            ends
+            })
         })
     });
 }
