@@ -282,7 +282,7 @@ impl Prober {
         };
         let lost = |error: h2::Error| match self.understood.load(Ordering::Relaxed) {
             true => Unanswered::Lost(error.to_string()),
-            false => self.garbled(error.to_string()),
+            false => self.garbled(&error.to_string()),
         };
         let mut stream = opened.stream;
         let sent_at = Instant::now();
@@ -336,7 +336,7 @@ impl Prober {
         }
         let metrics = EndpointMetrics::detached();
         let lost = |error: io::Error| match dial::has_reached(&error) {
-            true => self.garbled(error.to_string()),
+            true => self.garbled(&error.to_string()),
             false => Unanswered::Lost(error.to_string()),
         };
         let parked = self.dialer.dial(&self.endpoint, Protocol::H2).await.map_err(lost)?;
@@ -344,11 +344,11 @@ impl Prober {
         self.understood.store(false, Ordering::Relaxed);
         let changes = self.changes.clone();
         let opened = Link::open(transport, &self.endpoint.address, LaneKind::Unary, metrics, changes).await;
-        let opened = opened.map_err(|error| self.garbled(format!("no HTTP/2 there: {error}")))?;
+        let opened = opened.map_err(|error| self.garbled(&format!("no HTTP/2 there: {error}")))?;
         Ok(link.insert(opened).clone())
     }
 
-    fn garbled(&self, why: String) -> Unanswered {
+    fn garbled(&self, why: &str) -> Unanswered {
         let hint = if self.endpoint.address.tls { "" } else { "; if it serves TLS, name it https://" };
         Unanswered::Garbled(format!("{why}{hint}"))
     }
