@@ -90,6 +90,6 @@ fn code(output: &Output) -> Option<i32> {
 fn last_line(output: &Output) -> String {
     let text = [&output.stdout[..], b"\n", &output.stderr[..]].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('{'));
-    lines.last().unwrap_or_default().to_owned()
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('{'));
+    lines.next_back().unwrap_or_default().to_owned()
 }
