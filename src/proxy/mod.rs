@@ -9,8 +9,8 @@
 //!   equal reads: route ─> share (one call for several) ─> upstream …
 //!   keep-alives: identity ─> lease (one stream for many clients, opened as any call) ─> settle
 //!   watches: identity ─> watch (one for many clients, opened as any call) ─> settle
-//!   audit: around all of this, from the call as it came to the end of its reply
 //!   member lists, if the proxies are asked for: identity ─> register ─> settle
+//!   audit: around all of this, from the call as it came to the end of its reply
 //! ```
 //!
 //! Invariants: every call gets a [`Reply`]; a gRPC reply ends with a `grpc-status`, whatever

@@ -55,6 +55,23 @@ fn the_level_of_the_log_is_shown_and_set() {
 }
 
 #[test]
+fn an_admin_port_that_only_shows_changes_nothing() {
+    let sidecar = Sidecar::with_config(
+        "
+listen: [{url: 'http://{listen}'}]
+upstream: {endpoints: ['http://127.0.0.1:1']}
+admin: {url: 'http://{admin}', changes: false}
+",
+    );
+    for (method, path, body) in [("POST", "/drain", ""), ("PUT", "/log/level", "debug\n")] {
+        let (status, told) = sidecar.admin_request(method, path, body);
+        assert!(status == 403 && told.contains("admin.changes"), "{path}: {status} {told}");
+    }
+    assert_eq!(sidecar.admin_get("/log/level"), (200, "info\n".to_owned()));
+    assert!(sidecar.admin_get("/readyz?verbose").1.contains("[+]not_draining ok\n"));
+}
+
+#[test]
 fn the_configuration_in_effect_is_shown_without_secrets() {
     let directory = tempfile::tempdir().unwrap();
     let password = directory.path().join("password");
