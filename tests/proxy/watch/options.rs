@@ -141,6 +141,24 @@ async fn progress_is_notified_to_whom_asked_for_it() {
     .await;
 }
 
+/// As often as its members do it from the beginning, not only when somebody has written.
+#[tokio::test]
+async fn progress_is_notified_where_nothing_is_written() {
+    let etcd = Options::default().flag("--experimental-watch-progress-notify-interval=500ms").start();
+    as_etcd_with(&etcd, async |subject| {
+        let client = subject.client().await;
+        let mut watch = client.watch().await;
+        let asked = pb::WatchCreateRequest { progress_notify: true, ..key(subject.key("a")) };
+        let created = watch.created(asked).await?;
+        let progress = watch.next_within(NOTIFIED_WITHIN).await?.ok_or("no progress")?;
+        let empty = progress.events.is_empty() && !progress.created && !progress.canceled;
+        claim(empty && progress.watch_id == created.watch_id, || format!("no progress: {progress:?}"))?;
+        let [before, now] = [&created, &progress].map(|it| revision(it.header.as_ref()));
+        claim(now == before, || format!("progress {now}, created at {before}"))
+    })
+    .await;
+}
+
 /// Between two notifications of progress at R and S, exactly the events of R+1 to S are shown.
 #[tokio::test]
 async fn notified_progress_never_goes_back_and_overtakes_no_event() {
@@ -219,6 +237,9 @@ fn delete(key: &str) -> pb::RequestOp {
     let delete = pb::DeleteRangeRequest { key: key.to_owned().into(), ..Default::default() };
     pb::RequestOp { request: Some(pb::request_op::Request::RequestDeleteRange(delete)) }
 }
+
+/// Three notifications of a member show its interval, which then passes once more.
+const NOTIFIED_WITHIN: Duration = Duration::from_secs(3);
 
 /// etcd's `--max-request-bytes`, and the 512 KiB that it adds.
 const FRAGMENT_BYTES_MAX: usize = (1 << 21) + (1 << 10);

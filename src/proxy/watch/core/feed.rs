@@ -39,6 +39,8 @@ pub(super) struct Feed {
     pub is_load: bool,
     /// When another watch was last opened to take its place.
     pub doubled_at: Option<Instant>,
+    /// Somebody on it wants to be notified of progress.
+    pub listens: bool,
     /// Stays without watchers.
     pub standing: bool,
     pub fate: Fate,
@@ -48,6 +50,8 @@ pub(super) struct Feed {
     pub header: Header,
     /// Every event below it has come.
     pub position: i64,
+    /// What the member was asked for: from its position on, or a little more.
+    pub start_revision: i64,
     pub moved_at: Instant,
     pub assembly: Assembly,
     pub ring: Ring,
@@ -115,11 +119,13 @@ impl Feed {
             isolates: false,
             is_load: kind != Kind::Shared,
             doubled_at: None,
+            listens: false,
             standing: false,
             fate: Fate::Stays,
             slack_since: None,
             header: Header::default(),
             position,
+            start_revision: position,
             moved_at: now,
             assembly: Assembly::default(),
             ring: Ring::new(position),
@@ -142,9 +148,10 @@ impl Feed {
         Upstream { feed: self.id, attempt: self.attempt }
     }
 
-    /// A new opening, from its position; nothing of the one before counts any longer.
-    pub fn open(&mut self) -> Open {
+    /// A new opening; nothing of the one before counts any longer.
+    pub fn open(&mut self, start_revision: i64) -> Open {
         self.attempt += 1;
+        self.start_revision = start_revision;
         self.link = Link::Opening;
         self.assembly = Assembly::default();
         self.unanswered = 0;
@@ -155,7 +162,7 @@ impl Feed {
             identity: self.class.identity.clone(),
             range: self.range.clone(),
             prev_kv: self.class.prev_kv,
-            start_revision: self.position,
+            start_revision,
             alone: self.alone,
             resumes: self.proven,
         }

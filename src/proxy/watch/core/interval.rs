@@ -3,21 +3,27 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A member sends them at an interval that only its operator knows, and only while a watch has no
-/// events. The shortest that was seen is taken over, because clients count on it.
+/// A member sends them at an interval that only its operator knows, and only while a watch has begun
+/// and has no events. The shortest that was seen is taken over, because clients count on it.
 pub(super) struct Interval {
     current: Duration,
+    is_known: bool,
     /// Between two notifications of one feed, the last few of all feeds.
     gaps: VecDeque<Duration>,
 }
 
 impl Interval {
     pub fn new(default: Duration) -> Self {
-        Self { current: default, gaps: VecDeque::with_capacity(GAPS) }
+        Self { current: default, is_known: false, gaps: VecDeque::with_capacity(GAPS) }
     }
 
     pub fn get(&self) -> Duration {
         self.current
+    }
+
+    /// Whether members have shown one, be it the default.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Returns whether the interval is shorter now.
@@ -32,6 +38,7 @@ impl Interval {
             (1.0 - ALIKE..1.0 + ALIKE).contains(&ratio)
         };
         let again = self.gaps.iter().any(alike);
+        self.is_known |= again;
         if self.gaps.len() == GAPS {
             self.gaps.pop_front();
         }
@@ -80,6 +87,16 @@ mod tests {
     fn events_between_notifications_hide_no_interval() {
         assert_eq!(after(&[100, 350, 108]), 108);
         assert_eq!(after(&[100, 310, 420, 290, 380, 104]), 104, "the shortest of what came twice");
+    }
+
+    #[test]
+    fn the_default_is_known_too_when_it_was_seen() {
+        let mut interval = Interval::new(Duration::from_secs(600));
+        let known = [610, 30, 620].map(|gap| {
+            interval.on_gap(Duration::from_secs(gap));
+            interval.is_known()
+        });
+        assert_eq!((known, interval.get()), ([false, false, true], Duration::from_secs(600)));
     }
 
     #[test]

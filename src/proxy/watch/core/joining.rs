@@ -92,6 +92,7 @@ impl Core {
         };
         assert!(position >= feed.ring.floor(), "a watcher would miss what its feed has forgotten");
         feed.watchers += 1;
+        feed.listens |= watcher.progress_notify;
         feed.idle_since = None;
         if position > feed.position {
             feed.ahead.insert((position, id));
@@ -203,10 +204,14 @@ impl Core {
         }
     }
 
-    /// Opens a feed again whose upstream watch is gone, from its position.
+    /// Opens a feed again whose upstream watch is gone, from its position; or from the revision before
+    /// it, which is dropped when it comes, so that it can be listened to (see [`Self::listen`]).
     pub(super) fn reopen(&mut self, id: FeedId) {
         if let Some(feed) = self.feeds.get_mut(&id) {
-            self.outputs.push_back(Output::Open(feed.open()));
+            let (position, present) = (feed.position, self.header.revision);
+            let is_early = feed.listens && position > present && !self.interval.is_known();
+            let start_revision = if is_early { present.max(1) } else { position };
+            self.outputs.push_back(Output::Open(feed.open(start_revision)));
         }
     }
 

@@ -4,7 +4,7 @@
 //!   catch-up ──(a shared feed around it remembers its position)──────────> that feed
 //!       └──────(nobody is around it, and it has seen what it had to)─────> becomes shared
 //!   narrow feed ──(a wider one is open and remembers its position)───────> the wider one
-//!   any feed ─────(its member is not well, or others on its stream hold it up)──> its double
+//!   any feed ─────(its member is not well or silent, or others on its stream hold it up)──> its double
 //!   wide feed ────(nobody needs all of it: see `narrowing`)──────────────> narrower ones
 //! ```
 //!
@@ -132,7 +132,7 @@ impl Core {
         }
         feed.doubled_at = Some(now);
         let (class, range, position) = (feed.class.clone(), feed.range.clone(), feed.position);
-        let standing = feed.standing;
+        let (listens, standing) = (feed.listens, feed.standing);
         let mut same = 0;
         if let Some(class) = self.classes.get(&class) {
             class.shared.stab(range.start(), |around, _| same += usize::from(*around == range));
@@ -142,7 +142,7 @@ impl Core {
         }
         let double = self.add(class, range, Kind::Shared, position, now);
         if let Some(double) = self.feeds.get_mut(&double) {
-            (double.alone, double.standing) = (alone, standing);
+            (double.alone, double.listens, double.standing) = (alone, listens, standing);
         }
         self.reopen(double);
     }
@@ -166,6 +166,8 @@ impl Core {
     pub(super) fn on_compacted(&mut self, id: FeedId, compact_revision: i64, now: Instant) {
         let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.opening_since.get_or_insert(now);
+        // A member has come so far; nor is one to begin before it again.
+        self.header.revision = self.header.revision.max(compact_revision);
         if compact_revision <= feed.position {
             return self.reopen(id);
         }

@@ -152,6 +152,24 @@ impl Core {
         }
     }
 
+    /// Lets a member show its interval where somebody counts on it. It tells nothing of a watch whose
+    /// start is still to come (`progressIfSync` of etcd's `server/storage/mvcc/watchable_store.go`), so
+    /// that on a quiet cluster the feed's double begins one revision earlier. The feed itself does
+    /// not: a member takes up to 100 ms before such a watch is live.
+    pub(super) fn listen(&mut self, id: FeedId, now: Instant) {
+        let Some(feed) = self.feeds.get(&id) else { return };
+        let is_silent = feed.is_open() && feed.start_revision > self.header.revision;
+        if !feed.listens || !is_silent || self.interval.is_known() {
+            return;
+        }
+        if feed.remembers() {
+            self.double(id, feed.alone, now);
+        } else if now < feed.moved_at + self.config.refresh_interval {
+            // As in `isolate`.
+            self.renew(id);
+        }
+    }
+
     /// A feed was notified, after `before`.
     pub(super) fn on_notified(&mut self, before: Option<Instant>, now: Instant) {
         let gap = before.map(|before| now.saturating_duration_since(before));

@@ -134,6 +134,9 @@ impl Core {
         }
         self.control(stream, revision, &Fore { watch_id, created: true, ..Fore::default() });
         self.place(id, position, now);
+        if let Some(feed) = self.watchers.get(&id).and_then(|watcher| watcher.place.feed()) {
+            self.listen(feed, now);
+        }
     }
 
     fn refuse(&mut self, stream: StreamId, revision: i64, reason: &str) {

@@ -61,6 +61,7 @@ impl Core {
         // The first request comes after a pause: before it a member has hardly caught up.
         feed.requested_at = (!feed.is_shared()).then_some(now);
         self.arm(id, now);
+        self.listen(id, now);
     }
 
     /// It has brought something, so that its start was not compacted: it can be relied on.
@@ -102,7 +103,7 @@ impl Core {
             // No etcd does this; whatever it was, another watch will tell.
             return self.renew(id);
         }
-        // A resumed watch may begin with what has come already.
+        // A watch may begin before the position of its feed, a resumed one with what has come already.
         whole.retain_from(feed.position);
         if !whole.is_empty() {
             self.deliver(id, whole, now);

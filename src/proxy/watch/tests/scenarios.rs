@@ -363,9 +363,6 @@ fn periodic_progress_comes_as_often_as_from_the_member() {
     assert_eq!(notified(&world), 0);
     world.pass(400_000 * MS);
     assert_eq!(notified(&world), 1);
-    // A watch whose start is still to come would not be notified.
-    world.put("b");
-    world.apply_all();
     for _ in 0..3 {
         world.pass(5_000 * MS);
         world.cluster.notify(0);
@@ -378,6 +375,64 @@ fn periodic_progress_comes_as_often_as_from_the_member() {
     let times = notified(&world) - before;
     assert!((3..=4).contains(&times), "each 5 s, {times} times");
     assert!(world.unread(untold).is_empty());
+    let late = world.stream("anna");
+    world.watch(late, Create { progress_notify: true, ..create("b", "", 0) });
+    world.authorize(0);
+    world.open(0);
+    world.arrive_all();
+    assert!(world.opening.is_empty(), "the interval is known");
+}
+
+#[test]
+fn a_feed_is_listened_to_as_soon_as_somebody_wants_its_progress() {
+    let mut world = World::quiet();
+    world.watching("anna", create("a", "", 0));
+    assert_eq!(world.wanted.len(), 1);
+    let late = world.stream("anna");
+    world.watch(late, Create { progress_notify: true, ..create("a", "", 0) });
+    world.authorize(0);
+    assert_eq!((world.wanted.len(), world.opening[0].start_revision), (2, 1));
+    world.open(0);
+    world.cluster.sync(1, &mut fastrand::Rng::with_seed(1));
+    world.cluster.notify(0);
+    assert!(world.cluster.watches[0].queue.is_empty(), "of what is to come nothing is told");
+    world.cluster.notify(1);
+    world.arrive_all();
+    assert_eq!((world.wanted.len(), world.core.numbers().counts.feeds_opened), (1, 2));
+    assert_eq!(world.cluster.store.revision(), 1, "nothing was written");
+}
+
+#[test]
+fn a_feed_that_begins_early_brings_nothing_twice_and_outlives_a_compaction() {
+    let mut world = World::quiet();
+    for _ in 0..3 {
+        world.put("a");
+    }
+    world.apply_all();
+    let stream = world.stream("anna");
+    world.watch(stream, Create { progress_notify: true, ..create("a", "", 0) });
+    world.authorize(0);
+    assert_eq!(world.opening[0].start_revision, 5, "nobody waits for what is told of progress");
+    world.open(0);
+    world.arrive(0);
+    assert_eq!((world.wanted.len(), world.opening[0].start_revision), (2, 4));
+    world.open(0);
+    world.arrive(1);
+    // Before the member has looked for its first revision, that is compacted.
+    world.put("a");
+    world.apply_all();
+    world.cluster.store.compacted = 5;
+    world.cluster.sync(1, &mut fastrand::Rng::with_seed(1));
+    world.arrive(1);
+    assert_eq!((world.wanted.len(), world.opening[0].start_revision), (2, 5));
+    world.settle();
+    assert_eq!((world.events(stream), world.clients[&stream].cancels.len()), (1, 0));
+    assert_eq!(world.wanted.len(), 1);
+    world.lose(0);
+    assert_eq!(world.opening[0].start_revision, 5, "the event that has come, again");
+    world.put("a");
+    world.settle();
+    assert_eq!(world.events(stream), 2);
 }
 
 #[test]
