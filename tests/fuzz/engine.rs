@@ -41,15 +41,23 @@ impl Target {
     }
 
     fn check<T: Hash>(&self, input: &[u8], check: &impl Fn(&[u8]) -> T) -> u64 {
+        let (did, mut took) = self.timed(input, check);
+        if took >= SLOW {
+            // What is slow by itself is slow again; a busy machine is not.
+            took = (0..2).map(|_| self.timed(input, check).1).min().unwrap_or(took);
+            assert!(took < SLOW, "{}: took {took:?}\n{}", self.name, self.keep(input));
+        }
+        let mut hasher = DefaultHasher::new();
+        did.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn timed<T>(&self, input: &[u8], check: &impl Fn(&[u8]) -> T) -> (T, Duration) {
         let begun = Instant::now();
         let did = catch_unwind(AssertUnwindSafe(|| check(input))).unwrap_or_else(|why| {
             panic!("{}: {}\n{}", self.name, told(why.as_ref()), self.keep(input));
         });
-        let took = begun.elapsed();
-        assert!(took < SLOW, "{}: took {took:?}\n{}", self.name, self.keep(input));
-        let mut hasher = DefaultHasher::new();
-        did.hash(&mut hasher);
-        hasher.finish()
+        (did, begun.elapsed())
     }
 
     fn corpus(&self) -> Vec<Vec<u8>> {
