@@ -43,6 +43,8 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     End,
+    /// Only to be told: nobody has answered for as long as the lease lasts.
+    Expired,
     Grant,
     KeepAlive(i64),
     Put(i64),
@@ -57,9 +59,13 @@ impl Core {
 
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match self.state {
-            State::Granted { until, .. } | State::Registered { until, .. } if now >= until => {
+            State::Granted { until, .. } if now >= until => {
                 self.state = State::Absent { next: now };
                 Step::Grant
+            }
+            State::Registered { until, .. } if now >= until => {
+                self.state = State::Absent { next: now };
+                Step::Expired
             }
             State::Absent { next } if now >= next => Step::Grant,
             State::Absent { next } => Step::Wait(next),
@@ -131,7 +137,7 @@ impl Core {
     }
 
     /// As etcd's clients renew: two beats may be lost.
-    fn interval(&self) -> Duration {
+    pub fn interval(&self) -> Duration {
         self.ttl / 3
     }
 }
@@ -178,6 +184,7 @@ mod tests {
             assert_eq!(core.poll_step(at), Step::KeepAlive(7), "{second}");
             assert!(core.handle_kept_alive(None, at, at));
         }
+        assert_eq!(core.poll_step(now + TTL), Step::Expired);
         assert_eq!(core.poll_step(now + TTL), Step::Grant);
     }
 

@@ -126,8 +126,8 @@ impl Lessee<'_> {
         match core.poll_step(asked_at) {
             Step::End => return false,
             Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
+            Step::Expired => expired(registered),
             Step::Grant => {
-                registered.set(0);
                 let lease = self.grant().await.map_err(|error| self.tell(told, &error)).ok();
                 core.handle_granted(lease, asked_at, Instant::now());
             }
@@ -145,10 +145,9 @@ impl Lessee<'_> {
                 core.handle_put(done.is_ok(), Instant::now());
             }
             Step::KeepAlive(lease) => {
-                let ttl = self.keep_alive(lease).await;
+                let ttl = self.keep_alive(lease, core.interval()).await;
                 if !core.handle_kept_alive(ttl, asked_at, Instant::now()) {
-                    registered.set(0);
-                    tracing::warn!("session expired; possible network partition or server restart");
+                    expired(registered);
                 }
             }
             Step::Revoke(lease) => {
@@ -175,9 +174,11 @@ impl Lessee<'_> {
         Ok(())
     }
 
-    async fn keep_alive(&self, lease: i64) -> Option<i64> {
+    /// Gives up after `limit`, so that a beat which hangs leaves time for others before the lease is over.
+    async fn keep_alive(&self, lease: i64, limit: Duration) -> Option<i64> {
         let request = LeaseKeepAliveRequest { id: lease };
-        let kept = ask::<LeaseKeepAliveResponse>(self.proxy, self.client, KEEP_ALIVE, &request).await;
+        let kept = ask::<LeaseKeepAliveResponse>(self.proxy, self.client, KEEP_ALIVE, &request);
+        let kept = tokio::time::timeout(limit, kept).await.ok()?;
         kept.map(|kept| kept.ttl).ok()
     }
 
@@ -186,6 +187,11 @@ impl Lessee<'_> {
             tracing::warn!(prefix = self.session.prefix, error, "failed to create a session");
         }
     }
+}
+
+fn expired(registered: &prometheus::IntGauge) {
+    registered.set(0);
+    tracing::warn!("session expired; possible network partition or server restart");
 }
 
 /// Behind everything below `prefix`: `0` comes after `/`.
