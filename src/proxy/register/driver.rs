@@ -105,12 +105,12 @@ struct Lessee<'a> {
 }
 
 impl Lessee<'_> {
-    /// Until a drain has begun and the key is gone.
+    /// Until the process is about to stop and the key is gone.
     async fn keep(&self, drain: &Drain, registered: &prometheus::IntGauge) {
         let mut core = Core::new(self.session.ttl, Instant::now());
         let mut told = false;
         tokio::select! {
-            () = drain.begun() => {}
+            () = drain.announced() => {}
             () = async { while self.step(&mut core, &mut told, registered).await {} } => {}
         }
         core.handle_leave();
