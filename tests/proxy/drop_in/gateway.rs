@@ -7,7 +7,7 @@ use crate::support::certs::Certs;
 use crate::support::etcd::{Etcd, Options};
 use crate::support::sidecar::Sidecar;
 
-const READY: &str = "ready to proxy client requests";
+pub(super) const READY: &str = "ready to proxy client requests";
 
 #[test]
 fn connections_pass_to_a_member_with_tls_and_without() {
