@@ -121,7 +121,7 @@ impl Core {
     /// a lease that is granted and given back stands in its log twice.
     fn pause(&self) -> Duration {
         let doubled = self.spoilt_in_a_row.saturating_sub(1).min(5);
-        (RETRY_PAUSE * 2_u32.pow(doubled)).min(SPOILT_PAUSE_MAX)
+        (RETRY_PAUSE * 2_u32.pow(doubled)).min(RETRY_PAUSE_MAX)
     }
 
     /// The process stops.
@@ -145,8 +145,8 @@ impl Core {
 /// As etcd's proxy: one attempt a second.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between two leases whose keys could not be written.
-const SPOILT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Between two attempts that are refused again and again.
+pub(super) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

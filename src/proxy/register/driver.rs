@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::ask::{Answers, ask};
 use super::config::Session;
-use super::core::{Core, RETRY_PAUSE, Step};
+use super::core::{Core, RETRY_PAUSE, RETRY_PAUSE_MAX, Step};
 use super::record::Record;
 use super::roster::{PROXIES_MAX, Roster};
 use super::{Parts, Register};
@@ -41,7 +41,7 @@ impl Register {
     async fn follow(&self, proxy: &Arc<Proxy>, client: &Arc<Client>, session: &Session) -> Infallible {
         let Parts { config, .. } = &*self.0;
         let mut roster = Roster::new(config);
-        let mut told = false;
+        let (mut told, mut pause) = (false, RETRY_PAUSE);
         loop {
             let begun = Instant::now();
             let error = match self.look(&mut roster, proxy, client, session).await {
@@ -49,11 +49,14 @@ impl Register {
                 Ok(never) => match never {},
             };
             // A watch that had lasted says nothing of what comes.
-            told &= begun.elapsed() < TELL_AGAIN_AFTER;
+            if begun.elapsed() >= TELL_AGAIN_AFTER {
+                (told, pause) = (false, RETRY_PAUSE);
+            }
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(prefix = session.prefix, error, "the registered proxies cannot be watched");
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
     }
 
