@@ -1,8 +1,8 @@
 //! The process: arguments, and what they ask for.
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::Parser;
 use etcdlet::app::{check, serve};
 use etcdlet::cli::drop_in::DropIn;
 use etcdlet::cli::pflag::Exit;
@@ -10,7 +10,7 @@ use etcdlet::cli::{Cli, Command, Run, gateway, grpc_proxy};
 use etcdlet::config::{ConfigErrors, Source};
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command() {
+    let outcome = match Cli::read(env::args_os().collect()) {
         Command::CheckConfig(run) => check_config(*run),
         Command::Run(run) => serve(source(*run), None),
         Command::GrpcProxy(raw) => return drop_in(grpc_proxy::read(&raw.into_texts())),

@@ -107,6 +107,9 @@ impl App {
         let proxies = (0..*threads).map(|_| Proxy::new(cluster.upstream(), shared.clone())).collect();
         let listeners = Listeners::bind(listen, &mut inherited)?;
         listeners::all_taken(&inherited, listen, &admin.url)?;
+        if upstream.tls.skip_verify {
+            listeners.tell_unverified();
+        }
         let (phase, phases) = watched(Phase::Starting);
         let heartbeats = Heartbeats::new(*threads, Instant::now());
         let servers = listeners.certificates().chain(admin_tls.clone()).collect();

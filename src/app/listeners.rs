@@ -40,6 +40,19 @@ impl Listeners {
         self.tls.iter().map(|(_, _, server, _)| server.clone())
     }
 
+    /// That members are not verified. It concerns nobody where bytes only pass.
+    pub fn tell_unverified(&self) {
+        if self.plain.is_empty() && self.tls.is_empty() {
+            tracing::info!(
+                "probes take any certificate of a member; clients verify what their connections lead to"
+            );
+        } else {
+            tracing::warn!(
+                "this process skips authentication of etcd server TLS certificates (insecure-skip-tls-verify)"
+            );
+        }
+    }
+
     fn add(&mut self, config: &config::Listener, inherited: &mut Inherited) -> Result<(), StartError> {
         let config::Listener { url, tls, terms, access, connections } = config;
         let fail = |source| StartError::Listen { url: url.to_string(), source };

@@ -126,6 +126,7 @@ impl Stopping {
         };
         let Drain { delay, timeout, stream_jitter } = begin();
         phase.send_replace(Phase::Stopping);
+        signal.announce();
         if !delay.is_zero() {
             tracing::info!(?delay, "about to stop: /readyz says so");
             tokio::select! {

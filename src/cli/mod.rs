@@ -38,10 +38,8 @@ pub enum Command {
     /// Answers clients on behalf of the cluster; the default.
     Run(Box<Run>),
     /// The job of `etcd grpc-proxy`, with its flags.
-    #[command(disable_help_flag = true)]
     GrpcProxy(Raw),
     /// The job of `etcd gateway`, with its flags.
-    #[command(disable_help_flag = true)]
     Gateway(Raw),
     /// Fails unless a running etcdlet answers its health check.
     Probe(Probe),
@@ -50,8 +48,18 @@ pub enum Command {
 }
 
 impl Cli {
-    /// What to do; `run` when nothing is named.
-    pub fn command(self) -> Command {
+    /// What to do; `run` when nothing is named. Ends the process where that can't be told.
+    pub fn read(mut arguments: Vec<OsString>) -> Command {
+        // First, as in etcd's own `main`: what the environment says to `run` must not end these.
+        let make = match arguments.get(1).and_then(|name| name.to_str()) {
+            Some("grpc-proxy") => Command::GrpcProxy,
+            Some("gateway") => Command::Gateway,
+            _ => return Self::parse_from(arguments).command(),
+        };
+        make(Raw { arguments: arguments.split_off(2) })
+    }
+
+    fn command(self) -> Command {
         self.command.unwrap_or_else(|| Command::Run(Box::new(self.run)))
     }
 }
@@ -59,7 +67,7 @@ impl Cli {
 /// Arguments that are not read here.
 #[derive(Args, Debug)]
 pub struct Raw {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    #[arg(hide = true)]
     arguments: Vec<OsString>,
 }
 
@@ -231,7 +239,9 @@ mod tests {
     #[test]
     fn the_arguments_of_etcds_commands_are_left_as_they_are() {
         let line = ["etcdlet", "grpc-proxy", "--help", "start", "--version", "-x", "--", "--endpoints=a:1"];
-        let Command::GrpcProxy(raw) = Cli::parse_from(line).command() else { panic!("not grpc-proxy") };
+        let Command::GrpcProxy(raw) = Cli::read(line.map(OsString::from).into()) else {
+            panic!("not grpc-proxy")
+        };
         assert_eq!(raw.into_texts(), &line[2..]);
     }
 

@@ -32,6 +32,8 @@ pub(super) fn read(root: &mut Section, errors: &mut Vec<String>) -> Config {
         calls,
         keys_max: audit.count("max-keys", MAX_KEYS, errors).unwrap_or(defaults::AUDIT_KEYS),
         key_bytes_max: size(&mut audit, "max-key-bytes", defaults::AUDIT_KEY_BYTES as u64, errors),
+        request_bytes_max: size(&mut audit, "request-bytes", defaults::AUDIT_REQUESTS, errors),
+        tokens_max: audit.count("max-tokens", MAX_TOKENS, errors).unwrap_or(defaults::AUDIT_TOKENS),
         sink: access::Config {
             target,
             buffer_bytes: size(&mut audit, "buffer-bytes", defaults::AUDIT_BUFFER, errors),
@@ -43,6 +45,9 @@ pub(super) fn read(root: &mut Section, errors: &mut Vec<String>) -> Config {
 
 /// etcd refuses transactions of more than 128 operations by default.
 const MAX_KEYS: usize = 4096;
+
+/// Some 100 MB.
+const MAX_TOKENS: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -58,9 +63,18 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let config = of("{calls: writes, file: /a/b, max-keys: 7, max-key-bytes: 64, buffer-bytes: 1MiB}");
-        let sink = access::Config { target: Target::File("/a/b".into()), buffer_bytes: 1 << 20 };
-        let expected = Config { calls: Calls::Writes, keys_max: 7, key_bytes_max: 64, sink };
+        let config = of(
+            "{calls: writes, file: /a/b, max-keys: 7, max-key-bytes: 64, max-tokens: 9, request-bytes: 2MiB, \
+             buffer-bytes: 1MiB}",
+        );
+        let expected = Config {
+            calls: Calls::Writes,
+            keys_max: 7,
+            key_bytes_max: 64,
+            request_bytes_max: 2 << 20,
+            tokens_max: 9,
+            sink: access::Config { target: Target::File("/a/b".into()), buffer_bytes: 1 << 20 },
+        };
         assert_eq!(config, Ok(expected));
         let config = of("{calls: all, file: '-'}").unwrap();
         assert_eq!((config.calls, config.sink.target), (Calls::All, Target::StandardOutput));

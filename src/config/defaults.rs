@@ -126,5 +126,11 @@ pub(super) const AUDIT_KEYS: usize = 32;
 /// Longer than the keys of everybody known.
 pub(super) const AUDIT_KEY_BYTES: usize = 1024;
 
+/// As much as requests that are read ahead may take.
+pub(super) const AUDIT_REQUESTS: u64 = 64 << 20;
+
+/// More than a node has clients with tokens that are not expired; some 100 bytes each.
+pub(super) const AUDIT_TOKENS: usize = 10_000;
+
 /// Ten thousand lines: a second of a busy node, while a disk is slow.
 pub(super) const AUDIT_BUFFER: u64 = 4 << 20;

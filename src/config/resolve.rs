@@ -285,11 +285,20 @@ log: {level: loud}
                 "upstream.sync-members: expected true or false, found \"maybe\"",
                 "upstream.weights.a: expected a whole number from 1 to 1000, found \"0\"",
                 "upstream.flavour: unknown key",
-                "upstream.endpoints: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)",
                 "log.level: expected error, warn, info or debug, found \"loud\"",
                 "member: unknown key",
             ]
         );
+    }
+
+    #[test]
+    fn who_names_no_cluster_is_told_what_to_do() {
+        let expected =
+            "upstream.endpoints: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)";
+        for text in ["{}", "upstream: {endpoints: []}", "upstream: {discovery-srv: ''}"] {
+            assert_eq!(errors(text), [expected], "{text}");
+        }
+        assert_eq!(errors("upstream: {dns: 'a:b'}"), ["upstream.dns: \"a:b\": \"b\" is not a port"]);
     }
 
     #[test]

@@ -15,7 +15,6 @@ use crate::upstream::{Config, discovery, health};
 /// `None` only together with an error.
 pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> Option<Config> {
     let mut section = root.section("upstream", errors);
-    let endpoints_path = section.path_of("endpoints");
     let discovery = discovery(&mut section, overrides, errors);
     let connect_timeout =
         section.positive_duration("connect-timeout", errors).unwrap_or(defaults::CONNECT_TIMEOUT);
@@ -25,9 +24,6 @@ pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<S
     let tls = tls(&mut section, overrides, errors);
     section.finish(errors);
     if discovery.endpoints.is_empty() && discovery.dns.is_none() && discovery.srv.is_none() {
-        errors.push(format!(
-            "{endpoints_path}: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)"
-        ));
         return None;
     }
     Some(Config { discovery, health, credentials, tls, connect_timeout, http_endpoints })
@@ -35,19 +31,21 @@ pub(super) fn read(root: &mut Section, overrides: &Overrides, errors: &mut Vec<S
 
 fn discovery(section: &mut Section, overrides: &Overrides, errors: &mut Vec<String>) -> discovery::Config {
     let path = section.path_of("endpoints");
-    let from_file = section.texts("endpoints", errors);
-    let (path, texts) = match &overrides.endpoints {
-        Some(endpoints) => ("--endpoints".to_owned(), Some(endpoints.clone())),
-        None => (path, from_file),
+    let from_file = section.texts("endpoints", errors).unwrap_or_default();
+    let (flag_or_path, texts) = match &overrides.endpoints {
+        Some(endpoints) => ("--endpoints", endpoints.clone()),
+        None => (path.as_str(), from_file),
     };
-    let parsed = |texts: Vec<String>, errors: &mut Vec<String>| -> Vec<Address> {
-        texts.iter().filter_map(|text| address(&path, text, errors)).collect()
-    };
-    let endpoints = parsed(texts.unwrap_or_default(), errors);
+    let endpoints = texts.iter().filter_map(|text| address(flag_or_path, text, errors)).collect();
     let dns_path = section.path_of("dns");
-    let dns = section.text("dns", errors).and_then(|text| address(&dns_path, &text, errors));
+    let dns_text = section.text("dns", errors);
+    let dns = dns_text.as_ref().and_then(|text| address(&dns_path, text, errors));
     let domain = section.text("discovery-srv", errors);
     let domain = overrides.discovery_srv.clone().or(domain).filter(|domain| !domain.is_empty());
+    // Who gave some that are wrong has heard of it.
+    if texts.is_empty() && dns_text.is_none() && domain.is_none() {
+        errors.push(format!("{path}: give the URLs of the etcd cluster (or --endpoints http://HOST:2379)"));
+    }
     let name = section.text("discovery-srv-name", errors);
     let name = overrides.discovery_srv_name.clone().or(name).unwrap_or_default();
     if domain.is_none() && !name.is_empty() {

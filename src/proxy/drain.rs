@@ -10,36 +10,55 @@ use crate::types::status::{Code, SHUTTING_DOWN, SHUTTING_DOWN_OUTCOME_UNKNOWN, S
 /// Cheap to clone; every connection and every endless call holds one.
 #[derive(Clone)]
 pub struct Drain {
+    stage: watch::Receiver<Stage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Clients are served, and shall go elsewhere.
+    Announced,
     /// With the span within which endless calls end after it, spread evenly by chance, so that their
     /// clients do not come back elsewhere all at once.
-    begun: watch::Receiver<Option<Duration>>,
+    Begun(Duration),
 }
 
 /// Begins the drain.
-pub struct DrainSignal(watch::Sender<Option<Duration>>);
+pub struct DrainSignal(watch::Sender<Stage>);
 
 impl DrainSignal {
+    /// It will begin.
+    pub fn announce(&self) {
+        self.0.send_replace(Stage::Announced);
+    }
+
     /// Endless calls end within `jitter`.
     pub fn begin(&self, jitter: Duration) {
-        self.0.send_replace(Some(jitter));
+        self.0.send_replace(Stage::Begun(jitter));
     }
 }
 
 pub fn channel() -> (DrainSignal, Drain) {
-    let (sender, begun) = watch::channel(None);
-    (DrainSignal(sender), Drain { begun })
+    let (sender, stage) = watch::channel(Stage::Serving);
+    (DrainSignal(sender), Drain { stage })
 }
 
 impl Drain {
+    /// Ends when those who look for a proxy shall find others.
+    pub async fn announced(&self) {
+        let mut stage = self.stage.clone();
+        // An error means that the signal is gone, and with it the process.
+        let _gone = stage.wait_for(|stage| *stage != Stage::Serving).await;
+    }
+
     /// Ends when the drain begins.
     pub async fn begun(&self) {
-        let mut begun = self.begun.clone();
-        // An error means that the signal is gone, and with it the process.
-        let _gone = begun.wait_for(Option::is_some).await;
+        let mut stage = self.stage.clone();
+        let _gone = stage.wait_for(|stage| matches!(stage, Stage::Begun(_))).await;
     }
 
     pub fn has_begun(&self) -> bool {
-        self.begun.borrow().is_some()
+        matches!(*self.stage.borrow(), Stage::Begun(_))
     }
 
     /// Ends when listeners close.
@@ -58,8 +77,10 @@ impl Drain {
     /// Ends when an endless call has to: a while after the drain began.
     pub async fn stream_end(&self) {
         self.begun().await;
-        let jitter = self.begun.borrow().unwrap_or_default();
-        tokio::time::sleep(jitter.mul_f64(fastrand::f64())).await;
+        let stage = *self.stage.borrow();
+        if let Stage::Begun(jitter) = stage {
+            tokio::time::sleep(jitter.mul_f64(fastrand::f64())).await;
+        }
     }
 }
 

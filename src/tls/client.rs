@@ -53,11 +53,6 @@ impl Client {
     /// Reads the files.
     pub fn try_new(config: &Config) -> Result<Self, TlsError> {
         let made = Made::try_new(config, Files::read(&config.files())?)?;
-        if config.skip_verify {
-            tracing::warn!(
-                "this process skips authentication of etcd server TLS certificates (insecure-skip-tls-verify)"
-            );
-        }
         Ok(Self {
             config: Arc::new(config.clone()),
             presents_common_name: made.common_name.is_some(),

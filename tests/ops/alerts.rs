@@ -43,6 +43,7 @@ fn every_metric_of_an_alert_is_documented() {
 fn whatever_a_person_must_be_told_of_has_an_alert() {
     let rules = rules();
     for metric in [
+        "etcdlet_audit_failing",
         "etcdlet_cluster_has_leader",
         "etcdlet_config_reloads_total{outcome=\"failed\"}",
         "etcdlet_config_restart_needed",

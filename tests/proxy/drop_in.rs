@@ -6,6 +6,7 @@ mod gateway;
 mod names;
 mod pings;
 mod register;
+mod srv;
 mod subject;
 mod tls;
 mod wrong;

@@ -49,7 +49,11 @@ struct Records {
 
 impl DnsServer {
     pub(crate) fn start() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    pub(crate) fn start_on(address: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         let address = socket.local_addr().expect("a socket has an address");
         let script = Arc::new(Mutex::new(Script::default()));
         let served = script.clone();

@@ -158,7 +158,8 @@ impl Given {
     }
 
     pub fn number(&self, name: &str) -> i64 {
-        self.text(name).parse().expect("it was checked when it was read")
+        let number = value::parse_number(&self.text(name)).ok().and_then(|number| number.try_into().ok());
+        number.expect("it was checked when it was read")
     }
 
     /// Negative ones count as zero.
@@ -220,6 +221,8 @@ mod tests {
         assert_eq!(read("start --endpoints= --endpoints=c").unwrap().list("endpoints"), ["c"]);
         assert_eq!(read("--text x start").unwrap().text("text"), "x");
         assert!(!read("start --pause 60s --u32 4294967295").unwrap().is_set("pause"));
+        let given = read("start --number -0x1f --u32 0xffff_ffff").unwrap();
+        assert!(given.number("number") == -31 && !given.is_set("u32"));
     }
 
     #[test]

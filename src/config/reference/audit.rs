@@ -34,6 +34,21 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "Bytes of a key that a line shows.",
     },
     Key {
+        path: "audit.max-tokens",
+        flag: None,
+        default: "`10000`",
+        reloads: false,
+        meaning: "Simple tokens, the latest ones, whose users are remembered.",
+    },
+    Key {
+        path: "audit.request-bytes",
+        flag: None,
+        default: "`64MiB`",
+        reloads: false,
+        meaning: "What is kept of requests until it can be told, of all calls together: messages that come in \
+            pieces, JSON, watches that are not answered yet. Beyond it, what was kept is told as `incomplete`.",
+    },
+    Key {
         path: "audit.buffer-bytes",
         flag: None,
         default: "`4MiB`",

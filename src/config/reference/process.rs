@@ -8,9 +8,9 @@ pub(super) const KEYS: &[Key] = &[
         flag: None,
         default: "`0s`",
         reloads: true,
-        meaning: "After SIGTERM, SIGINT or `POST /drain`, `/readyz` of the admin port says no for so long, \
-            before listeners close and connections are told to end: load balancers and kube-proxy need a \
-            moment to look.",
+        meaning: "After SIGTERM, SIGINT or `POST /drain`, `/readyz` of the admin port says no for so long \
+            (and a registration is taken back), before listeners close and connections are told to end: load \
+            balancers and kube-proxy need a moment to look.",
     },
     Key {
         path: "drain.timeout",

@@ -97,6 +97,16 @@ impl About {
         self.facts = facts;
     }
 
+    /// That it takes while it is kept, of a message without operations.
+    pub fn bytes(&self) -> usize {
+        let within = self.facts.iter().map(|fact| match &fact.is {
+            Is::Flag(_) | Is::Hex(_) | Is::Number(_) => 0,
+            Is::Key(key) => key.bytes.len(),
+            Is::Text(text) => text.len(),
+        });
+        size_of::<Self>() + self.facts.len() * size_of::<Fact>() + within.sum::<usize>()
+    }
+
     pub fn fact(&self, name: &str) -> Option<&Is> {
         self.facts.iter().find(|fact| fact.name == name).map(|fact| &fact.is)
     }

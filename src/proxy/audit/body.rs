@@ -34,6 +34,9 @@ impl HttpBody for Request {
         {
             self.entry.on_request(data);
         }
+        if frame.is_none() || self.body.is_end_stream() {
+            self.entry.on_request_end();
+        }
         Poll::Ready(frame)
     }
 

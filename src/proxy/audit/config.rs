@@ -9,6 +9,10 @@ pub struct Config {
     pub keys_max: usize,
     /// Bytes of a key that a line shows.
     pub key_bytes_max: usize,
+    /// Bytes of requests that are kept until they can be told, of all calls together.
+    pub request_bytes_max: usize,
+    /// Simple tokens whose users are remembered.
+    pub tokens_max: usize,
     pub sink: access::Config,
 }
 

@@ -49,8 +49,8 @@ pub(super) struct Told {
     pub stream: Stream,
     pub bytes_in: u64,
     pub messages_in: u64,
-    /// Of a request in JSON.
-    json: Vec<u8>,
+    /// Of a request in JSON, until it is read.
+    json: Option<Vec<u8>>,
     answers: Gather,
     pub bytes_out: u64,
     pub messages_out: u64,
@@ -84,7 +84,7 @@ impl Told {
             stream,
             bytes_in: 0,
             messages_in: 0,
-            json: Vec::new(),
+            json: Some(Vec::new()),
             answers: Gather::new(answer_bytes),
             bytes_out: 0,
             messages_out: 0,
@@ -123,14 +123,40 @@ impl Entry {
                 lines.extend(self.on_message(seen, *messages_in, about, stream));
             }),
             Kind::Http => {}
-            Kind::Json if about.incomplete => {}
-            Kind::Json if json.len() + data.len() > JSON_BYTES => about.incomplete = true,
             Kind::Json => {
-                about.incomplete = budget.take(data.len());
-                json.extend_from_slice(data);
+                let Some(kept) = json else { return lines };
+                let is_full = budget.take(data.len());
+                kept.extend_from_slice(data);
+                if is_full || kept.len() > JSON_BYTES {
+                    self.read_json(json, about);
+                    about.incomplete = true;
+                }
             }
         }
         lines
+    }
+
+    /// All of the request was here. Its call may last.
+    pub fn on_request_end(&self) {
+        if self.kind == Kind::Json
+            && let Some(Told { json, about, .. }) = &mut *self.lock()
+        {
+            self.read_json(json, about);
+        }
+    }
+
+    /// Reads what is there of it, once.
+    fn read_json(&self, json: &mut Option<Vec<u8>>, about: &mut About) {
+        let Some(json) = json.take() else { return };
+        let Office { budget, limits, .. } = &*self.office;
+        budget.give_back(json.len());
+        match first_of(&json) {
+            Some((request, rest)) => {
+                about.read(Message::Json(&request), self.row.request, &self.namespace, limits);
+                about.incomplete |= !rest.trim_ascii().is_empty();
+            }
+            None => about.incomplete |= !self.row.request.is_empty(),
+        }
     }
 
     fn on_message(&self, seen: Seen<'_>, count: u64, about: &mut About, stream: &mut Stream) -> Vec<Vec<u8>> {
@@ -145,14 +171,15 @@ impl Entry {
                 return Vec::new();
             }
         };
-        let (namespace, limits) = (&self.namespace, &self.office.limits);
+        let namespace = &self.namespace;
+        let Office { budget, limits, .. } = &*self.office;
         match stream {
             Stream::KeepAlive(leases) => leases.on_request(message, limits),
             // Of one who sends more, etcd reads the first or none.
             Stream::None if count > 1 => about.incomplete = true,
             Stream::None => about.read(Message::Wire(message), self.row.request, namespace, limits),
             Stream::Watch(watches) => {
-                let creates = watches.on_request(message, namespace, limits);
+                let creates = watches.on_request(message, namespace, limits, budget);
                 return creates.iter().map(|create| self.created(create, |_| {})).collect();
             }
         }
@@ -176,11 +203,12 @@ impl Entry {
     /// The lines that it gives.
     fn read_answer(&self, told: &mut Told, data: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
+        let budget = &self.office.budget;
         let Told { answers, stream, answer, revision, member, bytes_out, messages_out, json_answer, .. } =
             told;
         *bytes_out += data.len() as u64;
         match self.kind {
-            Kind::Grpc => answers.on_data(data, &self.office.budget, |seen| {
+            Kind::Grpc => answers.on_data(data, budget, |seen| {
                 *messages_out += 1;
                 let (Seen::Whole(message) | Seen::Cut(message)) = seen else { return };
                 if let Some((by, at)) = header(message) {
@@ -188,7 +216,7 @@ impl Entry {
                     *answer = self.second(message);
                 }
                 if let Stream::Watch(watches) = stream
-                    && let Some((create, response)) = watches.on_answer(message)
+                    && let Some((create, response)) = watches.on_answer(message, budget)
                 {
                     lines.push(self.created(&create, |line| {
                         if response.canceled {
@@ -240,7 +268,7 @@ impl Entry {
         self.conclude(&mut told, &mut end);
         let mut lines = Vec::new();
         if let Stream::Watch(watches) = &mut told.stream {
-            for create in std::mem::take(&mut watches.pending) {
+            for create in watches.give_up(&self.office.budget) {
                 lines.push(self.created(&create, |line| line.end_of_call(&end)));
             }
         }
@@ -253,21 +281,14 @@ impl Entry {
     /// Reads what is there to be read.
     fn conclude(&self, told: &mut Told, end: &mut End) {
         let Told { requests, answers, about, stream, messages_in, json, json_answer, answer, .. } = told;
-        let Office { budget, limits, tokens, .. } = &*self.office;
+        let Office { budget, tokens, .. } = &*self.office;
         requests.end(budget, |seen| {
             *messages_in += 1;
             self.on_message(seen, *messages_in, about, stream);
         });
         answers.end(budget, |_| {});
-        budget.give_back(json.len());
         if self.kind == Kind::Json {
-            match first_of(json) {
-                Some((request, rest)) => {
-                    about.read(Message::Json(&request), self.row.request, &self.namespace, limits);
-                    about.incomplete |= !rest.trim_ascii().is_empty();
-                }
-                None => about.incomplete |= !self.row.request.is_empty(),
-            }
+            self.read_json(json, about);
             // What is sent on a WebSocket is not looked at.
             about.incomplete |= end.http == Some(StatusCode::SWITCHING_PROTOCOLS);
             if end.code == Code::Ok {

@@ -2,20 +2,46 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use prometheus::IntGauge;
+
 use crate::proxy::peek;
 
-/// Bytes of messages that are kept until they are whole, of all calls together.
-#[derive(Debug, Default)]
-pub(super) struct Budget(AtomicUsize);
+/// Bytes of what is kept until it can be told, of all calls together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    used: AtomicUsize,
+    max: usize,
+    gauge: IntGauge,
+}
 
 impl Budget {
+    pub fn new(max: usize, gauge: IntGauge) -> Self {
+        Self { used: AtomicUsize::new(0), max, gauge }
+    }
+
     /// Whether it is exhausted, so that no more should be taken.
     pub fn take(&self, bytes: usize) -> bool {
-        self.0.fetch_add(bytes, Ordering::Relaxed) > BUDGET
+        self.gauge.add(bytes as i64);
+        self.used.fetch_add(bytes, Ordering::Relaxed) > self.max
     }
 
     pub fn give_back(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.gauge.sub(bytes as i64);
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl Budget {
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(usize::MAX, IntGauge::new("bytes", "For tests.").unwrap())
     }
 }
 
@@ -104,10 +130,6 @@ fn seen(frame: &[u8], length: usize) -> Seen<'_> {
 /// gRPC's own bytes before a message.
 const PREFIX: usize = 5;
 
-/// As much as requests that are read ahead may take; beyond it, messages are looked at as far as
-/// they are here.
-const BUDGET: usize = 64 << 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +144,7 @@ mod tests {
             gather.on_data(piece, &budget, |seen| all.push(format!("{seen:?}")));
         }
         gather.end(&budget, |seen| all.push(format!("{seen:?}")));
-        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.used(), 0);
         all
     }
 

@@ -21,6 +21,7 @@ mod entry;
 mod failure;
 mod gather;
 mod line;
+mod metrics;
 mod render;
 mod streams;
 mod table;
@@ -49,6 +50,7 @@ use crate::types::status::percent_decode;
 use crate::upstream::health::Publisher;
 use about::Limits;
 use entry::{Entry, Kind, Told};
+use metrics::AuditMetrics;
 use table::{Answers, Row};
 use tokens::Holder;
 
@@ -81,12 +83,13 @@ impl Audit {
         }
         let target = config.sink.target.clone();
         let sink = Sink::open(&config.sink, metrics).map_err(|source| AuditError { target, source })?;
+        let AuditMetrics { request_bytes, tokens } = AuditMetrics::new(metrics);
         Ok(Self(Some(Arc::new(Office {
             sink,
             limits: Limits { keys: config.keys_max, key_bytes: config.key_bytes_max },
             tells_reads: config.calls == Calls::All,
-            tokens: tokens::Tokens::default(),
-            budget: gather::Budget::default(),
+            tokens: tokens::Tokens::new(config.tokens_max, tokens),
+            budget: gather::Budget::new(config.request_bytes_max, request_bytes),
             views,
         }))))
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::about::{About, Limits, Message};
+use super::gather::Budget;
 use super::table::CREATE;
 use crate::proxy::peek::{Fields, Value};
 
@@ -40,8 +41,8 @@ impl KeepAlives {
 
 #[derive(Default)]
 pub(super) struct Watches {
-    /// Not answered yet. etcd answers creates in their order.
-    pub pending: VecDeque<About>,
+    /// Not answered yet, within the budget. etcd answers creates in their order.
+    pending: VecDeque<About>,
     /// There were too many at once, so that nobody knows any longer which one an answer is for.
     overflowed: bool,
     pub creates: u64,
@@ -59,7 +60,13 @@ pub(super) struct Response {
 
 impl Watches {
     /// Gives back the creates whose answers can't be waited for.
-    pub fn on_request(&mut self, message: &[u8], namespace: &[u8], limits: &Limits) -> VecDeque<About> {
+    pub fn on_request(
+        &mut self,
+        message: &[u8],
+        namespace: &[u8],
+        limits: &Limits,
+        budget: &Budget,
+    ) -> VecDeque<About> {
         let mut created = None;
         for field in Fields(message) {
             match field {
@@ -75,13 +82,20 @@ impl Watches {
         about.read(Message::Wire(&SMALLEST), &CREATE, namespace, limits);
         about.read(Message::Wire(created), &CREATE, namespace, limits);
         self.creates += 1;
+        self.overflowed |= budget.take(about.bytes());
         self.pending.push_back(about);
         self.overflowed |= self.pending.len() > PENDING_MAX;
-        if self.overflowed { std::mem::take(&mut self.pending) } else { VecDeque::new() }
+        if self.overflowed { self.give_up(budget) } else { VecDeque::new() }
+    }
+
+    /// Those whose answers are not waited for any longer.
+    pub fn give_up(&mut self, budget: &Budget) -> VecDeque<About> {
+        budget.give_back(self.pending.iter().map(About::bytes).sum());
+        std::mem::take(&mut self.pending)
     }
 
     /// The create that this answers, if it answers one.
-    pub fn on_answer(&mut self, message: &[u8]) -> Option<(About, Response)> {
+    pub fn on_answer(&mut self, message: &[u8], budget: &Budget) -> Option<(About, Response)> {
         let mut response = Response::default();
         for field in Fields(message).map_while(Result::ok) {
             match field {
@@ -99,7 +113,9 @@ impl Watches {
         if !response.created {
             return None;
         }
-        Some((self.pending.pop_front()?, response))
+        let create = self.pending.pop_front()?;
+        budget.give_back(create.bytes());
+        Some((create, response))
     }
 }
 
@@ -124,23 +140,25 @@ mod tests {
     use super::*;
     use crate::proto::etcdserverpb as pb;
 
+    const LIMITS: Limits = Limits { keys: 10, key_bytes: 100 };
+
     #[test]
     fn an_answer_is_given_to_no_other_create_than_its_own() {
-        let limits = Limits { keys: 10, key_bytes: 100 };
-        for (creates, expected) in [(PENDING_MAX, PENDING_MAX), (PENDING_MAX + 100, 0)] {
+        for (creates, budget, expected) in [
+            (PENDING_MAX, Budget::default(), PENDING_MAX),
+            (PENDING_MAX + 100, Budget::default(), 0),
+            (100, with_budget(1000), 0),
+        ] {
             let (mut watches, mut given_back) = (Watches::default(), Vec::new());
             for number in 0..creates {
-                let key = number.to_string().into();
-                let create = pb::WatchCreateRequest { key, ..Default::default() };
-                let union = pb::watch_request::RequestUnion::CreateRequest(create);
-                let request = pb::WatchRequest { request_union: Some(union) };
-                given_back.extend(watches.on_request(&request.encode_to_vec(), b"", &limits));
+                given_back.extend(create(&mut watches, number, &budget));
             }
             let mut answered = 0;
             for number in 0..creates {
                 let watch_id = number as i64;
                 let answer = pb::WatchResponse { watch_id, created: true, ..Default::default() };
-                let Some((about, response)) = watches.on_answer(&answer.encode_to_vec()) else { continue };
+                let answer = watches.on_answer(&answer.encode_to_vec(), &budget);
+                let Some((about, response)) = answer else { continue };
                 assert_eq!(about.fact("key"), Some(&key(watch_id)));
                 assert_eq!(response.watch_id, watch_id);
                 answered += 1;
@@ -149,7 +167,31 @@ mod tests {
             for (number, about) in given_back.iter().enumerate() {
                 assert_eq!(about.fact("key"), Some(&key(number as i64)));
             }
+            assert_eq!(budget.used(), 0);
         }
+    }
+
+    #[test]
+    fn what_waits_for_an_answer_counts() {
+        let (mut watches, budget) = (Watches::default(), Budget::default());
+        for number in 0..10 {
+            assert!(create(&mut watches, number, &budget).is_empty());
+        }
+        assert!((500..5000).contains(&budget.used()), "{}", budget.used());
+        assert_eq!(watches.give_up(&budget).len(), 10);
+        assert_eq!(budget.used(), 0);
+    }
+
+    fn create(watches: &mut Watches, number: usize, budget: &Budget) -> VecDeque<About> {
+        let key = number.to_string().into();
+        let create = pb::WatchCreateRequest { key, ..Default::default() };
+        let union = pb::watch_request::RequestUnion::CreateRequest(create);
+        let request = pb::WatchRequest { request_union: Some(union) };
+        watches.on_request(&request.encode_to_vec(), b"", &LIMITS, budget)
+    }
+
+    fn with_budget(max: usize) -> Budget {
+        Budget::new(max, prometheus::IntGauge::new("bytes", "For tests.").unwrap())
     }
 
     fn key(number: i64) -> Is {

@@ -6,13 +6,15 @@ use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prometheus::IntGauge;
 
 /// What is known of tokens.
-#[derive(Default)]
 pub(super) struct Tokens {
     /// With a key that nobody knows, another one in each process: from a hash nobody finds the token.
     hasher: RandomState,
     users: Mutex<Users>,
+    max: usize,
+    count: IntGauge,
 }
 
 /// Who was given which token, by its hash; the latest ones.
@@ -36,6 +38,10 @@ impl Holder {
 }
 
 impl Tokens {
+    pub fn new(max: usize, count: IntGauge) -> Self {
+        Self { hasher: RandomState::new(), users: Mutex::default(), max, count }
+    }
+
     /// By which the calls of one token can be told together.
     pub fn hash(&self, token: &[u8]) -> u64 {
         self.hasher.hash_one(token)
@@ -47,11 +53,12 @@ impl Tokens {
         if names.insert(token, user.to_owned()).is_none() {
             order.push_back(token);
         }
-        if order.len() > USERS_MAX
+        if order.len() > self.max
             && let Some(oldest) = order.pop_front()
         {
             names.remove(&oldest);
         }
+        self.count.set(order.len() as i64);
     }
 
     /// Who was seen to get it.
@@ -77,8 +84,12 @@ fn named(token: &[u8]) -> Option<String> {
     Some(claims.get("username")?.as_str()?.to_owned())
 }
 
-/// More than a node has clients with tokens that are not expired; some 100 bytes each.
-const USERS_MAX: usize = 10_000;
+#[cfg(test)]
+impl Default for Tokens {
+    fn default() -> Self {
+        Self::new(100, IntGauge::new("tokens", "For tests.").unwrap())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -100,11 +111,11 @@ mod tests {
         tokens.learn(first, "alice");
         assert_eq!(Holder::of(b"a.1", &tokens).user.as_deref(), Some("alice"));
         assert_eq!(Holder::of(b"a.2", &tokens).user, None);
-        for other in 0..USERS_MAX as u64 {
+        for other in 0..tokens.max as u64 {
             tokens.learn(first.wrapping_add(1 + other), "bob");
         }
         assert_eq!(Holder::of(b"a.1", &tokens).user, None);
-        assert_eq!(tokens.lock().names.len(), USERS_MAX);
+        assert_eq!((tokens.lock().names.len(), tokens.count.get()), (tokens.max, tokens.max as i64));
         assert_ne!(first, Tokens::default().hash(b"a.1"));
     }
 }

@@ -43,6 +43,8 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     End,
+    /// Only to be told: nobody has answered for as long as the lease lasts.
+    Expired,
     Grant,
     KeepAlive(i64),
     Put(i64),
@@ -57,9 +59,13 @@ impl Core {
 
     pub fn poll_step(&mut self, now: Instant) -> Step {
         match self.state {
-            State::Granted { until, .. } | State::Registered { until, .. } if now >= until => {
+            State::Granted { until, .. } if now >= until => {
                 self.state = State::Absent { next: now };
                 Step::Grant
+            }
+            State::Registered { until, .. } if now >= until => {
+                self.state = State::Absent { next: now };
+                Step::Expired
             }
             State::Absent { next } if now >= next => Step::Grant,
             State::Absent { next } => Step::Wait(next),
@@ -115,7 +121,7 @@ impl Core {
     /// a lease that is granted and given back stands in its log twice.
     fn pause(&self) -> Duration {
         let doubled = self.spoilt_in_a_row.saturating_sub(1).min(5);
-        (RETRY_PAUSE * 2_u32.pow(doubled)).min(SPOILT_PAUSE_MAX)
+        (RETRY_PAUSE * 2_u32.pow(doubled)).min(RETRY_PAUSE_MAX)
     }
 
     /// The process stops.
@@ -131,7 +137,7 @@ impl Core {
     }
 
     /// As etcd's clients renew: two beats may be lost.
-    fn interval(&self) -> Duration {
+    pub fn interval(&self) -> Duration {
         self.ttl / 3
     }
 }
@@ -139,8 +145,8 @@ impl Core {
 /// As etcd's proxy: one attempt a second.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between two leases whose keys could not be written.
-const SPOILT_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Between two attempts that are refused again and again.
+pub(super) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -178,6 +184,7 @@ mod tests {
             assert_eq!(core.poll_step(at), Step::KeepAlive(7), "{second}");
             assert!(core.handle_kept_alive(None, at, at));
         }
+        assert_eq!(core.poll_step(now + TTL), Step::Expired);
         assert_eq!(core.poll_step(now + TTL), Step::Grant);
     }
 

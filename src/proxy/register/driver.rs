@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::ask::{Answers, ask};
 use super::config::Session;
-use super::core::{Core, RETRY_PAUSE, Step};
+use super::core::{Core, RETRY_PAUSE, RETRY_PAUSE_MAX, Step};
 use super::record::Record;
 use super::roster::{PROXIES_MAX, Roster};
 use super::{Parts, Register};
@@ -41,7 +41,7 @@ impl Register {
     async fn follow(&self, proxy: &Arc<Proxy>, client: &Arc<Client>, session: &Session) -> Infallible {
         let Parts { config, .. } = &*self.0;
         let mut roster = Roster::new(config);
-        let mut told = false;
+        let (mut told, mut pause) = (false, RETRY_PAUSE);
         loop {
             let begun = Instant::now();
             let error = match self.look(&mut roster, proxy, client, session).await {
@@ -49,11 +49,14 @@ impl Register {
                 Ok(never) => match never {},
             };
             // A watch that had lasted says nothing of what comes.
-            told &= begun.elapsed() < TELL_AGAIN_AFTER;
+            if begun.elapsed() >= TELL_AGAIN_AFTER {
+                (told, pause) = (false, RETRY_PAUSE);
+            }
             if !std::mem::replace(&mut told, true) {
                 tracing::warn!(prefix = session.prefix, error, "the registered proxies cannot be watched");
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
     }
 
@@ -105,12 +108,12 @@ struct Lessee<'a> {
 }
 
 impl Lessee<'_> {
-    /// Until a drain has begun and the key is gone.
+    /// Until the process is about to stop and the key is gone.
     async fn keep(&self, drain: &Drain, registered: &prometheus::IntGauge) {
         let mut core = Core::new(self.session.ttl, Instant::now());
         let mut told = false;
         tokio::select! {
-            () = drain.begun() => {}
+            () = drain.announced() => {}
             () = async { while self.step(&mut core, &mut told, registered).await {} } => {}
         }
         core.handle_leave();
@@ -126,8 +129,8 @@ impl Lessee<'_> {
         match core.poll_step(asked_at) {
             Step::End => return false,
             Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
+            Step::Expired => expired(registered),
             Step::Grant => {
-                registered.set(0);
                 let lease = self.grant().await.map_err(|error| self.tell(told, &error)).ok();
                 core.handle_granted(lease, asked_at, Instant::now());
             }
@@ -145,10 +148,9 @@ impl Lessee<'_> {
                 core.handle_put(done.is_ok(), Instant::now());
             }
             Step::KeepAlive(lease) => {
-                let ttl = self.keep_alive(lease).await;
+                let ttl = self.keep_alive(lease, core.interval()).await;
                 if !core.handle_kept_alive(ttl, asked_at, Instant::now()) {
-                    registered.set(0);
-                    tracing::warn!("session expired; possible network partition or server restart");
+                    expired(registered);
                 }
             }
             Step::Revoke(lease) => {
@@ -175,9 +177,11 @@ impl Lessee<'_> {
         Ok(())
     }
 
-    async fn keep_alive(&self, lease: i64) -> Option<i64> {
+    /// Gives up after `limit`, so that a beat which hangs leaves time for others before the lease is over.
+    async fn keep_alive(&self, lease: i64, limit: Duration) -> Option<i64> {
         let request = LeaseKeepAliveRequest { id: lease };
-        let kept = ask::<LeaseKeepAliveResponse>(self.proxy, self.client, KEEP_ALIVE, &request).await;
+        let kept = ask::<LeaseKeepAliveResponse>(self.proxy, self.client, KEEP_ALIVE, &request);
+        let kept = tokio::time::timeout(limit, kept).await.ok()?;
         kept.map(|kept| kept.ttl).ok()
     }
 
@@ -186,6 +190,11 @@ impl Lessee<'_> {
             tracing::warn!(prefix = self.session.prefix, error, "failed to create a session");
         }
     }
+}
+
+fn expired(registered: &prometheus::IntGauge) {
+    registered.set(0);
+    tracing::warn!("session expired; possible network partition or server restart");
 }
 
 /// Behind everything below `prefix`: `0` comes after `/`.

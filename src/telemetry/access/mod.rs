@@ -68,6 +68,7 @@ struct State {
 struct SinkMetrics {
     buffered: IntGauge,
     dropped: IntCounter,
+    failing: IntGauge,
     lines: IntCounter,
 }
 
@@ -76,19 +77,21 @@ impl Sink {
     pub fn open(config: &Config, metrics: &Metrics) -> io::Result<Self> {
         let output = config.target.open()?;
         let sink = Self::new(config, metrics);
-        let writer = Writer { sink: sink.clone(), output, fails: false };
+        let writer = Writer::new(sink.clone(), output);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(sink)
     }
 
     fn new(config: &Config, metrics: &Metrics) -> Self {
         let counter = |name: &str, help: &str| metrics.register(IntCounter::new(name, help));
+        let gauge = |name: &str, help: &str| metrics.register(IntGauge::new(name, help));
         let metrics = SinkMetrics {
-            buffered: metrics.register(IntGauge::new(
-                "etcdlet_audit_buffered_bytes",
-                "Bytes of audit lines that wait to be written.",
-            )),
+            buffered: gauge("etcdlet_audit_buffered_bytes", "Bytes of audit lines that wait to be written."),
             dropped: counter("etcdlet_audit_lines_dropped_total", "Audit lines that were lost."),
+            failing: gauge(
+                "etcdlet_audit_failing",
+                "1 while audit lines cannot be written, or not to where they belong.",
+            ),
             lines: counter("etcdlet_audit_lines_total", "Audit lines, those that were lost included."),
         };
         let (state, news, closed) = Default::default();
@@ -176,8 +179,10 @@ fn open(path: &Path) -> io::Result<File> {
 struct Writer {
     sink: Sink,
     output: File,
-    /// The last attempt has failed, which was logged.
+    /// The last attempt to write has failed, which was logged.
     fails: bool,
+    /// The last attempt to open it again has failed: lines go on to where they went before.
+    is_stale: bool,
 }
 
 /// After a pause between two attempts.
@@ -189,6 +194,10 @@ enum Paused {
 }
 
 impl Writer {
+    fn new(sink: Sink, output: File) -> Self {
+        Self { sink, output, fails: false, is_stale: false }
+    }
+
     fn run(mut self) {
         loop {
             let Some(lines) = self.take() else { return };
@@ -201,8 +210,9 @@ impl Writer {
 
     /// Waits for lines; `None` at the end.
     fn take(&mut self) -> Option<Vec<u8>> {
-        let Parts { news, closed, metrics, .. } = &*self.sink.0;
-        let mut state = self.sink.lock();
+        let sink = self.sink.clone();
+        let Parts { news, closed, metrics, .. } = &*sink.0;
+        let mut state = sink.lock();
         loop {
             state = news.wait_while(state, |state| state.is_idle()).expect(NOBODY_PANICS);
             if !state.is_urgent() {
@@ -222,8 +232,8 @@ impl Writer {
             }
             if std::mem::take(&mut state.reopens) {
                 drop(state);
-                reopen(&self.sink.0.config.target, &mut self.output);
-                state = self.sink.lock();
+                self.reopen();
+                state = sink.lock();
             } else if state.closing {
                 state.closed = true;
                 closed.notify_all();
@@ -245,6 +255,7 @@ impl Writer {
                             outcome.err().map_or("nothing is taken".to_owned(), |error| error.to_string());
                         let target = &self.sink.0.config.target;
                         tracing::error!(%error, %target, "audit lines cannot be written; they wait, then they are lost");
+                        self.count();
                     }
                     match self.pause() {
                         Paused::Ended => {
@@ -262,14 +273,15 @@ impl Writer {
             }
             if std::mem::take(&mut self.fails) {
                 tracing::info!("audit lines are written again");
+                self.count();
             }
         }
     }
 
     /// Waits before another attempt.
     fn pause(&mut self) -> Paused {
-        let Parts { news, config, .. } = &*self.sink.0;
         let state = self.sink.lock();
+        let news = &self.sink.0.news;
         let waited = news.wait_timeout_while(state, PAUSE, |state| !state.is_urgent());
         let mut state = waited.expect(NOBODY_PANICS).0;
         if state.closing {
@@ -277,26 +289,34 @@ impl Writer {
         }
         if std::mem::take(&mut state.reopens) {
             drop(state);
-            if reopen(&config.target, &mut self.output) {
+            if self.reopen() {
                 return Paused::OtherFile;
             }
         }
         Paused::SameFile
     }
-}
 
-/// Whether it is another file now.
-fn reopen(target: &Target, output: &mut File) -> bool {
-    match target.open() {
-        Ok(opened) => {
-            let before = std::mem::replace(output, opened);
-            tracing::info!(%target, "the audit log was opened again");
-            identity(&before) != identity(output)
+    /// Whether it is another file now.
+    fn reopen(&mut self) -> bool {
+        let target = &self.sink.0.config.target;
+        let opened = target.open();
+        self.is_stale = opened.is_err();
+        self.count();
+        match opened {
+            Ok(opened) => {
+                let before = std::mem::replace(&mut self.output, opened);
+                tracing::info!(%target, "the audit log was opened again");
+                identity(&before) != identity(&self.output)
+            }
+            Err(error) => {
+                tracing::error!(%error, %target, "the audit log stays where it is");
+                false
+            }
         }
-        Err(error) => {
-            tracing::error!(%error, %target, "the audit log stays where it is");
-            false
-        }
+    }
+
+    fn count(&self) {
+        self.sink.0.metrics.failing.set(i64::from(self.fails || self.is_stale));
     }
 }
 

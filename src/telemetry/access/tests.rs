@@ -99,7 +99,7 @@ fn a_line_that_was_begun_in_a_full_file_is_whole_in_the_next_one() {
     full.set_nonblocking(true).unwrap();
     let lines: Vec<u8> =
         (0..100_000).flat_map(|number| format!("line {number:0>51}\n").into_bytes()).collect();
-    Writer { sink, output: OwnedFd::from(full).into(), fails: false }.write(&lines);
+    Writer::new(sink, OwnedFd::from(full).into()).write(&lines);
     let mut written = Vec::new();
     other.read_to_end(&mut written).unwrap();
     let whole = written.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
@@ -117,13 +117,42 @@ fn lines_are_told_as_lost_whatever_the_clock_says() {
 #[test]
 fn a_file_that_was_not_moved_is_the_same_when_it_is_opened_again() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("audit");
-    let target = Target::File(path.clone());
-    let mut output = target.open().unwrap();
-    assert!(!reopen(&target, &mut output));
-    assert!(!reopen(&Target::File(path.join("below a file")), &mut output));
+    let (logs, elsewhere) = (directory.path().join("logs"), directory.path().join("elsewhere"));
+    std::fs::create_dir(&logs).unwrap();
+    let path = logs.join("audit");
+    let config = Config { target: Target::File(path.clone()), buffer_bytes: 1 };
+    let output = config.target.open().unwrap();
+    let mut writer = Writer::new(Sink::new(&config, &Metrics::new()), output);
+    let mut reopened = || (writer.reopen(), writer.sink.0.metrics.failing.get());
+    assert_eq!(reopened(), (false, 0));
+    std::fs::rename(&logs, &elsewhere).unwrap();
+    assert_eq!(reopened(), (false, 1), "there is no such directory");
+    std::fs::rename(&elsewhere, &logs).unwrap();
+    assert_eq!(reopened(), (false, 0));
     std::fs::rename(&path, directory.path().join("audit.1")).unwrap();
-    assert!(reopen(&target, &mut output));
+    assert_eq!(reopened(), (true, 0));
+}
+
+#[test]
+fn a_gauge_says_that_lines_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let sink = sink(&path, 1000);
+    let becomes = |failing: i64| {
+        let started = Instant::now();
+        while sink.0.metrics.failing.get() != failing {
+            assert!(started.elapsed() < LIMIT, "{failing}");
+            std::thread::yield_now();
+        }
+    };
+    sink.append(b"a\n");
+    becomes(1);
+    std::fs::remove_file(&path).unwrap();
+    sink.reopen();
+    becomes(0);
+    sink.close(LIMIT);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\n");
 }
 
 #[test]

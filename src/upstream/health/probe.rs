@@ -382,3 +382,107 @@ const HEALTH_TEXT_MAX: usize = 64 << 10;
 
 /// `HealthCheckResponse.ServingStatus`.
 const NOT_SERVING: i32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::tls;
+    use crate::types::ids::EndpointId;
+    use crate::upstream::dial::Timeout;
+    use crate::upstream::view::Source;
+
+    #[tokio::test]
+    async fn a_member_that_is_there_and_does_not_understand_us_is_told_from_one_that_is_not() {
+        // What an etcd that wants TLS says to whom has begun without: a fatal alert.
+        let alert: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
+        for (scheme, answer) in
+            [("http", &b""[..]), ("http", alert), ("http", b"HTTP/1.1 400 Bad Request\r\n\r\n")]
+        {
+            let outcome = probed(scheme, answer).await;
+            let Outcome::Garbled(why) = &outcome else { panic!("{answer:?}: {outcome:?}") };
+            assert!(why.ends_with("; if it serves TLS, name it https://"), "{why}");
+        }
+        for answer in [b"", alert] {
+            let outcome = probed("https", answer).await;
+            let Outcome::Garbled(why) = &outcome else { panic!("{answer:?}: {outcome:?}") };
+            assert!(!why.contains("name it"), "{why}");
+        }
+        for scheme in ["http", "https"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let prober = prober(scheme, &listener);
+            drop(listener);
+            let outcome = prober.probe(Probe::Status, Instant::now()).await;
+            assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_answered_once_is_lost_and_no_stranger() {
+        for (answers, understood) in [(0, false), (1, true)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let prober = prober("http", &listener);
+            tokio::spawn(async move { answer(listener.accept().await.unwrap().0, answers).await });
+            for _ in 0..answers {
+                let outcome = prober.probe(Probe::Status, Instant::now()).await;
+                assert!(matches!(outcome, Outcome::Closed { not_ready: None }), "{outcome:?}");
+            }
+            let outcome = prober.probe(Probe::Status, Instant::now()).await;
+            match understood {
+                true => assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}"),
+                false => assert!(matches!(outcome, Outcome::Garbled(_)), "{outcome:?}"),
+            }
+        }
+    }
+
+    /// By whoever says this to the first bytes, and closes.
+    async fn probed(scheme: &str, answer: &'static [u8]) -> Outcome {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let prober = prober(scheme, &listener);
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream.write_all(answer).await.unwrap();
+        });
+        prober.probe(Probe::Status, Instant::now()).await
+    }
+
+    /// Answers so many calls in HTTP/2 with an empty message, and closes at the next one.
+    async fn answer(stream: TcpStream, calls: usize) {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        for _ in 0..calls {
+            let (_request, mut respond) = connection.accept().await.unwrap().unwrap();
+            let mut body = respond.send_response(Response::new(()), false).unwrap();
+            body.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
+            let trailers = HeaderMap::from_iter([(
+                HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static("0"),
+            )]);
+            body.send_trailers(trailers).unwrap();
+        }
+        connection.accept().await.unwrap().unwrap();
+    }
+
+    fn prober(scheme: &str, listener: &TcpListener) -> Prober {
+        let unverified = tls::client::Config { skip_verify: true, ..Default::default() };
+        let dialer = Dialer {
+            control: Handle::current(),
+            tls: Some(tls::client::Client::try_new(&unverified).unwrap()),
+            timeout: Timeout::new(Duration::from_secs(3)),
+            http_endpoints: Arc::default(),
+        };
+        let endpoint = Endpoint {
+            id: EndpointId(0),
+            address: format!("{scheme}://{}", listener.local_addr().unwrap()).parse().unwrap(),
+            server_name: None,
+            source: Source::Static,
+            priority: 0,
+            weight: 1,
+        };
+        Prober::new(&endpoint, dialer, None, Signals::default())
+    }
+}

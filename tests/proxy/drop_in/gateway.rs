@@ -7,7 +7,7 @@ use crate::support::certs::Certs;
 use crate::support::etcd::{Etcd, Options};
 use crate::support::sidecar::Sidecar;
 
-const READY: &str = "ready to proxy client requests";
+pub(super) const READY: &str = "ready to proxy client requests";
 
 #[test]
 fn connections_pass_to_a_member_with_tls_and_without() {
@@ -29,6 +29,8 @@ fn connections_pass_to_a_member_with_tls_and_without() {
             }
             let output = command.args(["put", "a", "1"]).output().expect("etcdctl runs");
             assert!(output.status.success(), "{endpoints}: {output:?} {}", subject.log());
+            // Probes do, where clients see to that themselves.
+            assert!(!subject.log().contains("skips authentication"), "{}", subject.log());
         }
     }
 }

@@ -57,6 +57,38 @@ fn proxies_of_both_kinds_see_each_other() {
     listed(&etcd, &theirs, &all);
 }
 
+/// Who looks for a proxy shall not find one that is about to stop.
+#[test]
+fn a_registration_is_taken_back_when_the_delay_of_a_drain_begins() {
+    let etcd = Etcd::start();
+    let mut sidecar = Sidecar::with_config(&format!(
+        "
+listen: [{{url: 'http://{{listen}}'}}]
+upstream: {{endpoints: ['{}']}}
+admin: {{url: 'http://{{admin}}'}}
+register: {{advertise-client-url: 'here:1', prefix: /proxies, ttl: 10m}}
+route: {{member-list: registered}}
+drain: {{delay: 10m}}
+",
+        etcd.endpoint()
+    ));
+    let keys = || etcd.run_etcdctl(&["get", "--prefix", "--keys-only", "/proxies/"]).trim().to_owned();
+    let becomes = |expected: &str, sidecar: &Sidecar| {
+        let deadline = Instant::now() + LIMIT;
+        while keys() != expected {
+            assert!(Instant::now() < deadline, "{:?}, not {expected:?}: {}", keys(), sidecar.log());
+            thread::sleep(POLL_INTERVAL);
+        }
+    };
+    becomes("/proxies/here:1", &sidecar);
+    sidecar.terminate();
+    becomes("", &sidecar);
+    let mut command = etcd.etcdctl();
+    let output =
+        command.args(["--endpoints", &sidecar.url(), "put", "a", "1"]).output().expect("etcdctl runs");
+    assert!(output.status.success(), "it still serves: {output:?} {}", sidecar.log());
+}
+
 /// The lease of a proxy's key.
 fn lease(etcd: &Etcd, subject: &Subject) -> Option<u64> {
     let key = format!("/proxies/{}", subject.url());

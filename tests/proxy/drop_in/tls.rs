@@ -13,7 +13,7 @@ use x509_parser::time::ASN1Time;
 use super::register::until;
 use super::subject::{GRPC_PROXY_READY, Subject};
 use crate::http1::client::Connection;
-use crate::support::certs::Certs;
+use crate::support::certs::{Certs, Pair};
 use crate::support::etcd::{Etcd, Options, Release, Tls};
 use crate::support::process::Signal;
 use crate::support::sidecar::Sidecar;
@@ -22,7 +22,7 @@ use crate::support::tools::python;
 #[test]
 fn the_cluster_is_verified_unless_told_otherwise() {
     let (certs, others) = (Certs::new(), Certs::new());
-    let etcd = speaking_tls(&certs);
+    let (etcd, _) = speaking_tls(&certs);
     // Without a scheme, as etcd's client takes them where it has certificates.
     let endpoints = format!("--endpoints={}", etcd.addr());
     let (right, wrong) = (flag("cacert", &certs.ca()), flag("cacert", &others.ca()));
@@ -169,24 +169,25 @@ fn days_left(port: u16) -> i64 {
     (left + 3600) / 86_400
 }
 
-fn speaking_tls(certs: &Certs) -> Etcd {
+/// With its certificate.
+pub(super) fn speaking_tls(certs: &Certs) -> (Etcd, Pair) {
     let server = certs.server();
     let tls = Tls {
-        cert_file: server.cert,
-        key_file: server.key,
+        cert_file: server.cert.clone(),
+        key_file: server.key.clone(),
         trusted_ca_file: certs.ca(),
         client_cert_auth: false,
         client: None,
     };
-    Options::default().tls(tls).start()
+    (Options::default().tls(tls).start(), server)
 }
 
-fn put(etcd: &Etcd, target: &[&str]) -> Output {
+pub(super) fn put(etcd: &Etcd, target: &[&str]) -> Output {
     let mut command = etcd.etcdctl();
     command.args(target).args(["--command-timeout=3s", "put", "a", "1"]);
     command.output().expect("etcdctl runs")
 }
 
-fn flag(name: &str, path: &Path) -> String {
+pub(super) fn flag(name: &str, path: &Path) -> String {
     format!("--{name}={}", path.display())
 }

@@ -15,6 +15,10 @@ fn mistakes_are_answered_as_etcd_answers_them() {
         "grpc-proxy start --resolver-prefix x",
         "grpc-proxy start --resolver-ttl 5",
         "grpc-proxy start --resolver-ttl x",
+        "grpc-proxy start --resolver-ttl 08",
+        "grpc-proxy start --resolver-ttl 0x1_",
+        "grpc-proxy start --resolver-ttl=-0x8000_0000_0000_0001",
+        "grpc-proxy start --resolver-ttl 0b101",
         "grpc-proxy start --resolver-prefix x --resolver-ttl 5 --advertise-client-url=",
         "grpc-proxy start --auto-tls=maybe",
         "grpc-proxy start --auto-tls --self-signed-cert-validity 0",
@@ -71,6 +75,32 @@ fn what_is_not_supported_says_what_to_do() {
         assert_eq!(code(&ours), Some(1), "{line}");
         assert!(last_line(&ours).contains("leave it out"), "{}", last_line(&ours));
     }
+}
+
+/// Of the environment, they only hear of what they heed.
+#[test]
+fn what_the_environment_says_to_run_is_no_mistake() {
+    let with = |name: &str, value: &str, line: &str| {
+        let mut command = Sidecar::command();
+        command.env(name, value);
+        run(command, line)
+    };
+    for (name, value) in
+        [("ETCDLET_THREADS", "0"), ("ETCDLET_AUTO_TLS", "maybe"), ("ETCDLET_GRPC_KEEPALIVE_INTERVAL", "0s")]
+    {
+        for line in ["grpc-proxy", "gateway start --help"] {
+            let output = with(name, value, line);
+            assert!(code(&output) == Some(0) && output.stderr.is_empty(), "{name} {line}: {output:?}");
+        }
+        let output = with(name, value, "gateway start --endpoints foo");
+        assert_eq!(
+            (code(&output), last_line(&output)),
+            (Some(1), "error parsing endpoint \"foo\"".to_owned())
+        );
+    }
+    let output = with("ETCDLET_THREADS", "0", "gateway start");
+    let expected = "ETCDLET_THREADS: expected a number from 1 to 256, found \"0\"";
+    assert_eq!((code(&output), last_line(&output).as_str()), (Some(1), expected));
 }
 
 fn both(line: &str) -> (Output, Output) {

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use prost::Message as _;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::super::{Audit, Calls, Config};
 use crate::proto::etcdserverpb as pb;
@@ -61,22 +62,30 @@ fn http(status: StatusCode, body: &str) -> Reply {
     reply
 }
 
+/// A log in a directory of its own.
+fn opened(calls: Calls, request_bytes_max: usize) -> (Audit, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = access::Config { target: Target::File(directory.path().join("audit")), buffer_bytes: 1 << 20 };
+    let config = Config { calls, keys_max: 10, key_bytes_max: 100, request_bytes_max, tokens_max: 10, sink };
+    let (_views, view) = tokio::sync::watch::channel(Arc::default());
+    (Audit::open(&config, view, &Metrics::new()).unwrap(), directory)
+}
+
+fn closed((audit, directory): (Audit, TempDir)) -> Vec<Value> {
+    audit.close(Duration::from_secs(10));
+    let text = std::fs::read_to_string(directory.path().join("audit")).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// The lines of calls with these answers, each read to its end.
 async fn told(calls: Calls, made: Vec<(Call, Reply)>) -> Vec<Value> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("audit");
-    let sink = access::Config { target: Target::File(path.clone()), buffer_bytes: 1 << 20 };
-    let config = Config { calls, keys_max: 10, key_bytes_max: 100, sink };
-    let (_views, view) = tokio::sync::watch::channel(Arc::default());
-    let audit = Audit::open(&config, view, &Metrics::new()).unwrap();
+    let log = opened(calls, 64 << 20);
     for (mut call, reply) in made {
-        let Some(open) = audit.begin(&mut call) else { continue };
+        let Some(open) = log.0.begin(&mut call) else { continue };
         call.body.collect().await.unwrap();
         drop(open.settle(reply).body.collect().await);
     }
-    audit.close(Duration::from_secs(10));
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    closed(log)
 }
 
 fn has(line: &Value, expected: &Value) {
@@ -252,6 +261,28 @@ async fn the_key_of_a_long_request_in_json_is_told() {
     let lines = told(Calls::Writes, made.into()).await;
     has(&lines[0], &json!({"op": "put", "key": "/a", "revision": 7, "member": "a", "incomplete": null}));
     has(&lines[1], &json!({"op": "put", "key": null, "revision": 7, "incomplete": true}));
+}
+
+/// Its call may last for days.
+#[tokio::test]
+async fn a_request_in_json_takes_of_the_budget_until_it_is_there() {
+    let log = opened(Calls::All, 10_000);
+    let watch = |length: usize| {
+        let body = format!(r#"{{"create_request": {{"key": "YQ=="}}}}{}"#, " ".repeat(length));
+        call("POST", "/v3/watch", &[], body.as_bytes().chunks(1000).map(<[u8]>::to_vec).collect())
+    };
+    let mut calls = Vec::new();
+    for length in [5000, 5000, 5000, 20_000, 5000] {
+        let mut call = watch(length);
+        let open = log.0.begin(&mut call);
+        call.body.collect().await.unwrap();
+        calls.push(open);
+    }
+    drop(calls);
+    let lines = closed(log);
+    let said: Vec<&Value> = lines.iter().map(|line| &line["incomplete"]).collect();
+    assert_eq!(said, [&Value::Null, &Value::Null, &Value::Null, &Value::Bool(true), &Value::Null]);
+    assert!(lines.iter().all(|line| line["key"] == "a"), "{lines:#?}");
 }
 
 #[tokio::test]
