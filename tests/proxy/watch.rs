@@ -38,6 +38,7 @@ mod created;
 mod crowd;
 mod leader;
 mod lease;
+mod mark;
 mod model;
 mod operators;
 mod options;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Seen, Watch, claim, key, modified, prefix, revision};
 use super::long;
+use super::mark::Mark;
 use crate::support::etcd::Etcd;
 use crate::support::grpc::PATIENCE;
 use crate::support::sidecar::Sidecar;
@@ -169,7 +170,7 @@ struct Shown {
     request: pb::WatchCreateRequest,
     /// The first revision that concerns it.
     start: i64,
-    events: Vec<Event>,
+    events: Vec<Mark>,
     /// All up to here was shown, as progress says.
     floor: i64,
     /// More of this revision is to come.
@@ -249,7 +250,8 @@ impl Lane {
         };
         let start_revision = match fastrand::u8(..6) {
             0..3 => 0,
-            3 => fastrand::i64(1..=last.max(1)),
+            // Not from the very beginning of a long history, over and over.
+            3 => fastrand::i64((last - STEPS as i64).max(1)..=last.max(1)),
             4 => (compacted + fastrand::i64(-30..10)).max(1),
             _ => last + fastrand::i64(0..30),
         };
@@ -319,7 +321,7 @@ impl Lane {
             return Ok(());
         }
         let first = response.events.first().map_or(i64::MAX, modified);
-        let last = shown.events.last().map_or(0, modified);
+        let last = shown.events.last().map_or(0, |mark| mark.revision);
         let whole = first > last || shown.in_fragments && first == last;
         claim(whole, || format!("a revision in pieces, behind {last}: {response:?}"))?;
         claim(first > shown.floor, || format!("behind progress to {}: {response:?}", shown.floor))?;
@@ -329,7 +331,7 @@ impl Lane {
         if response.events.is_empty() {
             shown.floor = header;
         }
-        shown.events.extend(response.events);
+        shown.events.extend(response.events.iter().map(Mark::of));
         Ok(())
     }
 }
@@ -338,21 +340,21 @@ impl Shown {
     /// How it ended, if all it was shown is what it should have been.
     fn fate(&self, history: &[Event]) -> Seen<&'static str> {
         let mut expected = history.iter().filter(|event| self.concerns(event));
-        for (number, event) in self.events.iter().enumerate() {
+        for (number, mark) in self.events.iter().enumerate() {
             let due = expected.next();
-            let same = due.is_some_and(|due| {
-                let prev_kv = if self.request.prev_kv { due.prev_kv.as_ref() } else { None };
+            let same = due.map(Mark::of).is_some_and(|due| {
                 // What was before may have been compacted.
-                let prev_is_due = event.prev_kv.is_none() || event.prev_kv.as_ref() == prev_kv;
-                event.r#type == due.r#type && event.kv == due.kv && prev_is_due
+                let prev_is_due =
+                    mark.prev_kv.is_none() || self.request.prev_kv && mark.prev_kv == due.prev_kv;
+                mark.event == due.event && prev_is_due
             });
-            claim(same, || format!("event {number} of {self} is {event:?} and not {due:?}"))?;
+            claim(same, || format!("event {number} of {self} is {mark:?} and not {due:?}"))?;
         }
         let next = expected.next();
         match self.end {
             End::Canceled => Ok("canceled"),
             End::Compacted { at } => {
-                let position = self.events.last().map_or(self.start, |event| modified(event) + 1);
+                let position = self.events.last().map_or(self.start, |mark| mark.revision + 1);
                 claim(position < at, || format!("compacted at {at}, although it has all: {self}"))?;
                 Ok("compacted")
             }
@@ -379,7 +381,7 @@ impl Shown {
 
 impl std::fmt::Display for Shown {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let last = self.events.last().map(modified);
+        let last = self.events.last().map(|mark| mark.revision);
         write!(formatter, "{:?} from {}, last shown {last:?}, {:?}", self.request, self.start, self.end)
     }
 }
