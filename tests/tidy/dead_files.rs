@@ -1,5 +1,7 @@
 //! Every file is used, has its place and says what it is for.
 
+use std::collections::HashSet;
+
 use crate::modules::reachable;
 use crate::tokens::{Kind, Token, tokens};
 use crate::tree::{File, assert_none, files, read, rust_files, top_level};
@@ -96,20 +98,26 @@ fn crate_roots(manifest: &str) -> Vec<String> {
 
 /// Data files that no owner names, neither themselves nor a folder that holds only data.
 fn unnamed_files(data: &[&File], owners: &[File]) -> Vec<String> {
-    let code_folders: Vec<&str> =
-        owners.iter().filter(|file| file.is_rust()).flat_map(File::components).collect();
+    let code_folders: HashSet<&str> =
+        owners.iter().filter(|file| file.is_rust()).flat_map(|file| ancestors(&file.path)).collect();
     let named: Vec<(&str, Vec<&str>)> =
         owners.iter().map(|owner| (owner.path.as_str(), names(owner))).collect();
     data.iter()
         .filter(|file| !file.is_rust())
         .filter(|file| {
-            !file.components().any(|component| {
-                !code_folders.contains(&component)
-                    && named.iter().any(|(owner, names)| *owner != file.path && names.contains(&component))
+            !ancestors(&file.path).any(|path| {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                !code_folders.contains(path)
+                    && named.iter().any(|(owner, names)| *owner != file.path && names.contains(&name))
             })
         })
         .map(|file| format!("{}: nothing names this file", file.path))
         .collect()
+}
+
+/// A file's path, and those of the folders around it.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(folder, _)| folder))
 }
 
 /// The file and folder names in a file: in its literals if it is Rust, else anywhere.
@@ -197,6 +205,7 @@ fn a_data_file_that_nothing_names_is_found() {
         file("tests/wal/by-script.json", ""),
         file("tests/wal/dead.txt", ""),
         file("tests/wal/vectors/a.bin", ""),
+        file("tests/other/vectors/mod.rs", ""),
     ];
     let data: Vec<&File> = owners.iter().collect();
     let found = unnamed_files(&data, &owners);

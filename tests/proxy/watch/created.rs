@@ -148,9 +148,12 @@ async fn no_event_comes_before_its_watcher_was_created() {
             watch.create(key(busy.clone()));
             client.put(&busy, "1").await?;
         }
-        let (mut created, last) = (BTreeSet::new(), client.put(&busy, "2").await?);
-        let mut at_the_end = BTreeSet::new();
+        let (mut created, mut at_the_end) = (BTreeSet::new(), BTreeSet::new());
+        let mut last = i64::MAX;
         while at_the_end.len() < 100 {
+            if created.len() == 100 && last == i64::MAX {
+                last = client.put(&busy, "2").await?;
+            }
             let response = watch.next().await?;
             if response.created {
                 let next = created.len() as i64;
