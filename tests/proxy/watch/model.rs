@@ -280,13 +280,13 @@ impl Lane {
         let deadline = Instant::now() + limit;
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {
             if let Some(response) = self.watch.next_within(left).await? {
-                self.note(response)?;
+                self.note(&response)?;
             }
         }
         Ok(())
     }
 
-    fn note(&mut self, response: pb::WatchResponse) -> Seen<()> {
+    fn note(&mut self, response: &pb::WatchResponse) -> Seen<()> {
         let header = revision(response.header.as_ref());
         if response.created {
             let request = self.creating.pop_front().ok_or("created and not asked for")?;
