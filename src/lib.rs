@@ -26,6 +26,7 @@ pub mod listen;
 pub mod net;
 pub mod proto;
 pub mod proxy;
+pub mod raft;
 pub mod telemetry;
 pub mod tls;
 pub mod types;

@@ -20,8 +20,20 @@ fn no_unwanted_package_is_depended_on() {
 
 /// What is built here, one package a line: the lock file also names what no feature asks for.
 fn packages() -> String {
+    cargo_tree(&["--edges", "all"])
+}
+
+#[test]
+fn known_bugs_are_in_the_tests_and_in_no_release() {
+    let features = |edges| cargo_tree(&["--depth", "0", "--edges", edges, "--format", "{f}"]);
+    assert_eq!(features("all").trim(), "raft-bugs");
+    assert_eq!(features("normal,build").trim(), "");
+}
+
+fn cargo_tree(arguments: &[&str]) -> String {
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "--prefix", "none", "--edges", "all"])
+        .args(["tree", "--locked", "--offline", "--prefix", "none"])
+        .args(arguments)
         .current_dir(ROOT)
         .output()
         .expect("cargo can be started");
