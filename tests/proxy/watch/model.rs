@@ -250,8 +250,7 @@ impl Lane {
         };
         let start_revision = match fastrand::u8(..6) {
             0..3 => 0,
-            // Not from the very beginning of a long history, over and over.
-            3 => fastrand::i64((last - STEPS as i64).max(1)..=last.max(1)),
+            3 => fastrand::i64(1..=last.max(1)),
             4 => (compacted + fastrand::i64(-30..10)).max(1),
             _ => last + fastrand::i64(0..30),
         };
